@@ -1,0 +1,1 @@
+"""A research pipeline for live trades: lake, statistics, orchestration and the `quant` command."""

@@ -1,0 +1,1 @@
+"""Pure statistics for pairs trading and market microstructure."""

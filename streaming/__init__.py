@@ -1,0 +1,1 @@
+"""The streaming worker: venue frames in, exchange trades in the lake out."""

@@ -1,0 +1,1 @@
+"""The local exchange: recorded or synthetic markets behind Binance's protocol."""

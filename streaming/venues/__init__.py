@@ -1,0 +1,1 @@
+"""Venue protocols, one sans-I/O file each."""
