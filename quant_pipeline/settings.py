@@ -1,0 +1,279 @@
+"""Every setting of the pipeline, in one model.
+
+Values come, first match wins, from `QUANT_*` environment variables, from `quant.toml` at the
+repository root (or the file named by `QUANT_CONFIG`), and from the defaults here. Nothing else in
+the project reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The repository root: generated state is anchored here, whatever the working folder is."""
+
+Timeframe = Literal["1s", "1m", "5m", "1h"]
+TIMEFRAME_SECONDS: dict[Timeframe, int] = {"1s": 1, "1m": 60, "5m": 300, "1h": 3600}
+
+_SYMBOL = re.compile(r"[A-Z0-9]{2,20}")
+_PREFIX = "QUANT_"
+_CONFIG_VARIABLE = "QUANT_CONFIG"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or malformed; the message names it, its value and the remedy."""
+
+
+class Pair(NamedTuple):
+    """Two symbols: the first leg is regressed on the second."""
+
+    y: str
+    x: str
+
+    def __str__(self) -> str:
+        return f"{self.y}/{self.x}"
+
+    @property
+    def key(self) -> str:
+        """The pair as it stands in partition keys and file names, where a slash cannot."""
+        return f"{self.y}-{self.x}"
+
+    @classmethod
+    def parse(cls, text: str) -> Pair:
+        """Read `BTCUSDT/ETHUSDT` or `BTCUSDT-ETHUSDT`; raise ValueError on anything else."""
+        legs = re.split(r"[/-]", text)
+        if len(legs) != 2 or legs[0] == legs[1]:
+            raise ValueError(f"pair {text!r} is not two different symbols, as in 'BTCUSDT/ETHUSDT'")
+        return cls(check_symbol(legs[0]), check_symbol(legs[1]))
+
+
+def check_symbol(symbol: str) -> str:
+    """Return `symbol` if it is a venue symbol (2-20 capitals and digits); raise ValueError if not.
+
+    Symbols reach SQL, HTML and file names, so every entry point passes them through here.
+    """
+    if _SYMBOL.fullmatch(symbol):
+        return symbol
+    suggestion = re.sub(r"[^A-Z0-9]", "", symbol.upper())
+    hint = f"; did you mean {suggestion!r}?" if _SYMBOL.fullmatch(suggestion) else ""
+    raise ValueError(f"symbol {symbol!r} is not 2 to 20 capital letters or digits{hint}")
+
+
+def _split(value: object) -> object:
+    """Let a list setting be written as `A,B` in the environment."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _parse_pairs(value: object) -> object:
+    parts = _split(value)
+    if isinstance(parts, Iterable) and not isinstance(parts, str):
+        return tuple(Pair.parse(part) if isinstance(part, str) else part for part in parts)
+    return parts
+
+
+def _first_pair(validated: dict[str, Any]) -> tuple[Pair, ...]:
+    symbols = validated.get("symbols", ())
+    return (Pair(symbols[0], symbols[1]),) if len(symbols) > 1 else ()
+
+
+def _anchor(path: Path) -> Path:
+    path = path.expanduser()
+    return path if path.is_absolute() else ROOT / path
+
+
+Symbol = Annotated[str, AfterValidator(check_symbol)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """The effective settings; `quant config` prints them."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
+
+    # --- where things live ---
+    home: Annotated[Path, AfterValidator(_anchor)] = Field(
+        default=Path("data"), description="Folder of all generated state"
+    )
+    catalog_dsn: str | None = Field(
+        default=None,
+        description="libpq DSN of a PostgreSQL catalog; unset: embedded. Password: PGPASSWORD",
+    )
+    data_path: str | None = Field(
+        default=None, description="Parquet files: a folder or s3://bucket/prefix; unset: HOME/lake"
+    )
+
+    # --- what is captured ---
+    venue: Literal["binance"] = Field(default="binance", description="Exchange")
+    symbols: Annotated[
+        tuple[Symbol, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)
+    ] = Field(default=("BTCUSDT", "ETHUSDT"), description="Symbols to capture")
+    ws_url: str = Field(
+        default="wss://data-stream.binance.vision", description="WebSocket base address"
+    )
+    rest_url: str = Field(default="https://api.binance.com", description="REST base address")
+    flush_interval_s: Seconds = Field(default=1.0, description="Seconds between lake commits")
+
+    # --- what is computed ---
+    pairs: Annotated[tuple[Pair, ...], NoDecode, BeforeValidator(_parse_pairs)] = Field(
+        default_factory=_first_pair,
+        description="Pairs, as Y/X: Y is regressed on X; unset: the first two symbols",
+    )
+    timeframes: Annotated[
+        tuple[Timeframe, ...], NoDecode, BeforeValidator(_split), Field(min_length=1)
+    ] = Field(default=("1s", "1m", "5m", "1h"), description="Bar sizes offered to the analytics")
+    pair_timeframe: Timeframe = Field(default="1s", description="Bars that pair statistics use")
+    rolling_window: Annotated[int, Field(ge=3)] = Field(
+        default=60, description="Bars in rolling z-score, correlation and volatility"
+    )
+    snapshot_cron: str = Field(
+        default="0 * * * *", description="When ADF and correlation snapshots are taken (UTC cron)"
+    )
+
+    # --- where it listens (loopback) ---
+    host: str = Field(default="127.0.0.1", description="Address every server binds to")
+    dagster_port: Port = Field(default=3000, description="Dagster UI")
+    exchange_port: Port = Field(default=8765, description="Local exchange")
+    metrics_port: Port = Field(default=9464, description="Worker metrics and health")
+
+    @model_validator(mode="after")
+    def _pairs_are_captured(self) -> Settings:
+        for pair in self.pairs:
+            for leg in pair:
+                if leg not in self.symbols:
+                    raise ValueError(
+                        f"pair {str(pair)!r} needs {leg!r}, which is not in symbols "
+                        f"({', '.join(self.symbols)}); add it there or change the pair"
+                    )
+        if self.pair_timeframe not in self.timeframes:
+            raise ValueError(
+                f"pair_timeframe {self.pair_timeframe!r} is not in timeframes "
+                f"({', '.join(self.timeframes)}); add it there or choose one of them"
+            )
+        return self
+
+    # --- folders derived from home ---
+    @property
+    def lake_path(self) -> str:
+        """Where the Parquet files are: a folder or an object-store address."""
+        return self.data_path or str(self.home / "lake")
+
+    @property
+    def catalog_dir(self) -> Path:
+        """Where the embedded catalog keeps its cluster (unless run as root; see catalog.py)."""
+        return self.home / "catalog"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Where reports are rendered to and served from."""
+        return self.home / "reports"
+
+    @property
+    def dagster_dir(self) -> Path:
+        """Where Dagster keeps runs, events and logs."""
+        return self.home / "dagster"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where the worker parks batches that the lake cannot take yet."""
+        return self.home / "spool"
+
+    @property
+    def log_dir(self) -> Path:
+        """Where long-running processes write their logs."""
+        return self.home / "logs"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=config_file())
+        return init_settings, env_settings, toml
+
+
+def config_file() -> Path:
+    """The settings file: `QUANT_CONFIG` or `quant.toml` at the root. It need not exist."""
+    named = os.environ.get(_CONFIG_VARIABLE)
+    return Path(named).expanduser() if named else ROOT / "quant.toml"
+
+
+def _reject_unknown(name: str, origin: str, known: Iterable[str]) -> None:
+    close = get_close_matches(name.lower(), known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "; `quant config` lists the settings"
+    raise SettingsError(f"unknown setting {name!r} in {origin}{hint}")
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` win over every source.
+
+    Raises:
+        SettingsError: a key is unknown or a value malformed, in one readable line.
+    """
+    known = Settings.model_fields
+    for variable in os.environ:
+        name = variable.removeprefix(_PREFIX)
+        if variable in (name, _CONFIG_VARIABLE):
+            continue
+        if name.lower() not in known:
+            _reject_unknown(name.lower(), f"the environment ({variable})", known)
+    path = config_file()
+    try:
+        file_keys = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+    for key in file_keys:
+        if key not in known:
+            _reject_unknown(key, str(path), known)
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        shown = "" if problem["type"] == "value_error" else f" (got {problem['input']!r})"
+        lines.append(f"setting {name!r}: {message}{shown}" if name else message)
+    return "; ".join(lines)
+
+
+@cache
+def get() -> Settings:
+    """The process's settings, read once."""
+    return load()
+
+
+def timeframe_seconds(timeframe: str) -> int:
+    """Length of a bar in seconds; raises ValueError on a timeframe that does not exist."""
+    for name, seconds in TIMEFRAME_SECONDS.items():
+        if name == timeframe:
+            return seconds
+    raise ValueError(
+        f"timeframe {timeframe!r} does not exist; choose from {', '.join(get_args(Timeframe))}"
+    )
