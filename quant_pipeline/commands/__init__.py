@@ -1,0 +1,1 @@
+"""The subcommands of `quant`, a module for each part of the pipeline."""

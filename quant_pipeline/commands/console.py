@@ -1,0 +1,13 @@
+"""The terminal: one console for results, one for messages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.console import Console
+
+console: Final = Console()
+"""Results, on standard output."""
+
+messages: Final = Console(stderr=True)
+"""Progress and errors, on standard error."""
