@@ -58,6 +58,52 @@ CREATE TABLE IF NOT EXISTS raw.commits (
 )
 """
 
+# Published statistics: rows are appended and never changed. `lake_snapshot` names the state of the
+# lake that they were computed from and `code_version` the code, so that any row can be recomputed.
+_PROVENANCE = """
+    taken_at      TIMESTAMP NOT NULL,  -- UTC
+    venue         VARCHAR   NOT NULL,
+    y             VARCHAR   NOT NULL,  -- first leg, the regressand
+    x             VARCHAR   NOT NULL,  -- second leg
+    timeframe     VARCHAR   NOT NULL,
+    window_start  TIMESTAMP NOT NULL,  -- first bar, inclusive
+    window_end    TIMESTAMP NOT NULL,  -- last bar, inclusive
+    bars          BIGINT    NOT NULL,
+    lake_snapshot BIGINT    NOT NULL,
+    code_version  VARCHAR   NOT NULL,
+"""
+
+_PAIR_SNAPSHOTS = f"""
+CREATE TABLE IF NOT EXISTS analytics.pair_snapshots ({_PROVENANCE}
+    day            DATE    NOT NULL,  -- UTC date the statistics describe
+    rolling_window BIGINT  NOT NULL,  -- bars
+    metrics        MAP(VARCHAR, DOUBLE) NOT NULL  -- headline statistics; undefined ones are NULL
+)
+"""
+
+_ADF_SNAPSHOTS = f"""
+CREATE TABLE IF NOT EXISTS analytics.adf_snapshots ({_PROVENANCE}
+    series        VARCHAR   NOT NULL,  -- a leg's symbol (ADF), or 'spread' (Engle-Granger)
+    trend         VARCHAR   NOT NULL,
+    statistic     DOUBLE,
+    pvalue        DOUBLE,
+    lags          BIGINT,
+    observations  BIGINT,
+    critical_1pct  DOUBLE,
+    critical_5pct  DOUBLE,
+    critical_10pct DOUBLE
+)
+"""
+
+_CORRELATION_SNAPSHOTS = f"""
+CREATE TABLE IF NOT EXISTS analytics.correlation_snapshots ({_PROVENANCE}
+    correlation  DOUBLE,  -- Pearson, log returns of bars
+    lower_95     DOUBLE,  -- Fisher interval
+    upper_95     DOUBLE,
+    observations BIGINT NOT NULL
+)
+"""
+
 STATEMENTS: Final = (
     "CREATE SCHEMA IF NOT EXISTS raw",
     "CREATE SCHEMA IF NOT EXISTS bars",
@@ -73,4 +119,7 @@ STATEMENTS: Final = (
     _GAPS,
     _SESSIONS,
     _COMMITS,
+    _PAIR_SNAPSHOTS,
+    _ADF_SNAPSHOTS,
+    _CORRELATION_SNAPSHOTS,
 )

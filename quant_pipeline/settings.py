@@ -11,6 +11,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable
+from datetime import date
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -144,8 +145,20 @@ class Settings(BaseSettings):
     rolling_window: Annotated[int, Field(ge=3)] = Field(
         default=60, description="Bars in rolling z-score, correlation and volatility"
     )
+    first_day: date = Field(
+        default=date(2024, 1, 1), description="First UTC date offered as a partition in Dagster"
+    )
+    statistics_interval_s: Seconds = Field(
+        default=30.0, description="Least seconds between two runs of one pair's statistics"
+    )
     snapshot_cron: str = Field(
         default="0 * * * *", description="When ADF and correlation snapshots are taken (UTC cron)"
+    )
+    snapshot_timeframe: Timeframe = Field(
+        default="1m", description="Bars that the scheduled snapshots use"
+    )
+    snapshot_lookback_h: Annotated[float, Field(gt=0)] = Field(
+        default=24.0, description="Hours of bars in a scheduled snapshot"
     )
 
     # --- where it listens (loopback) ---
@@ -163,11 +176,12 @@ class Settings(BaseSettings):
                         f"pair {str(pair)!r} needs {leg!r}, which is not in symbols "
                         f"({', '.join(self.symbols)}); add it there or change the pair"
                     )
-        if self.pair_timeframe not in self.timeframes:
-            raise ValueError(
-                f"pair_timeframe {self.pair_timeframe!r} is not in timeframes "
-                f"({', '.join(self.timeframes)}); add it there or choose one of them"
-            )
+        for name in ("pair_timeframe", "snapshot_timeframe"):
+            if getattr(self, name) not in self.timeframes:
+                raise ValueError(
+                    f"{name} {getattr(self, name)!r} is not in timeframes "
+                    f"({', '.join(self.timeframes)}); add it there or choose one of them"
+                )
         return self
 
     # --- folders derived from home ---

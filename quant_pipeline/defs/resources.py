@@ -1,0 +1,24 @@
+"""What the assets are given: the lake, and the settings it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from quant_pipeline import lake
+from quant_pipeline.settings import Settings
+
+
+class Lake:
+    """Opens the lake for one piece of work at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of its own, closed afterwards."""
+        with lake.connect(read_only, settings=self.settings) as connection:
+            yield connection
