@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 3
 """Raised with every change to STATEMENTS; each statement may run again on an older lake."""
 
 _TICKS = """
@@ -104,6 +104,50 @@ CREATE TABLE IF NOT EXISTS analytics.correlation_snapshots ({_PROVENANCE}
 )
 """
 
+# An aggregate trade is not a trade: the sizes inside first_id..last_id are unknown.
+_AGG_TRADES = """
+CREATE TABLE IF NOT EXISTS raw.agg_trades (
+    venue          VARCHAR   NOT NULL,
+    symbol         VARCHAR   NOT NULL,
+    agg_id         BIGINT    NOT NULL,
+    first_id       BIGINT    NOT NULL,  -- first trade id it sums up
+    last_id        BIGINT    NOT NULL,  -- last trade id it sums up
+    ts             TIMESTAMP NOT NULL,  -- exchange trade time, UTC
+    received_at    TIMESTAMP NOT NULL,
+    price          DOUBLE    NOT NULL,
+    quantity       DOUBLE    NOT NULL,
+    is_buyer_maker BOOLEAN   NOT NULL
+)
+"""
+
+# A row per commit of a file backfill, written in the commit itself: where a run goes on.
+_BACKFILLS = """
+CREATE TABLE IF NOT EXISTS raw.backfills (
+    source         VARCHAR   NOT NULL,  -- digest of the file and of how it is read
+    name           VARCHAR   NOT NULL,  -- the file's name
+    venue          VARCHAR   NOT NULL,
+    symbol         VARCHAR   NOT NULL,
+    kind           VARCHAR   NOT NULL,  -- trades | agg_trades
+    rows_read      BIGINT    NOT NULL,  -- of the file so far
+    rows_new       BIGINT    NOT NULL,  -- in this commit
+    rows_duplicate BIGINT    NOT NULL,
+    rows_rejected  BIGINT    NOT NULL,
+    finished       BOOLEAN   NOT NULL,
+    committed_at   TIMESTAMP NOT NULL
+)
+"""
+
+# A row per day that retention exported and removed from raw.ticks. Its bars are final: nothing may
+# rebuild them from the ticks that arrive for that day later, which are only the late ones.
+_ARCHIVED_DAYS = """
+CREATE TABLE IF NOT EXISTS raw.archived_days (
+    day         DATE      NOT NULL,
+    archived_at TIMESTAMP NOT NULL,
+    path        VARCHAR   NOT NULL,
+    ticks       BIGINT    NOT NULL
+)
+"""
+
 STATEMENTS: Final = (
     "CREATE SCHEMA IF NOT EXISTS raw",
     "CREATE SCHEMA IF NOT EXISTS bars",
@@ -122,4 +166,9 @@ STATEMENTS: Final = (
     _PAIR_SNAPSHOTS,
     _ADF_SNAPSHOTS,
     _CORRELATION_SNAPSHOTS,
+    _AGG_TRADES,
+    "ALTER TABLE raw.agg_trades SET PARTITIONED BY (year(ts), month(ts), day(ts))",
+    "ALTER TABLE raw.agg_trades SET SORTED BY (symbol ASC, ts ASC, agg_id ASC)",
+    _BACKFILLS,
+    _ARCHIVED_DAYS,
 )

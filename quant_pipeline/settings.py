@@ -161,6 +161,32 @@ class Settings(BaseSettings):
         default=24.0, description="Hours of bars in a scheduled snapshot"
     )
 
+    # --- how the lake is kept ---
+    maintenance_interval_s: Seconds = Field(
+        default=60.0, description="Seconds between merges of small files (`quant maintain --every`)"
+    )
+    maintenance_small_file_bytes: Annotated[int, Field(ge=1)] = Field(
+        default=2_000_000, description="Files below this are merged every time, larger ones daily"
+    )
+    snapshot_retention_days: Annotated[float, Field(ge=1)] = Field(
+        default=3.0, description="Days a snapshot can be travelled to; at least 1"
+    )
+    file_grace_hours: Annotated[float, Field(ge=1)] = Field(
+        default=6.0, description="Hours a replaced file stays for readers that have it open"
+    )
+    orphan_grace_days: Annotated[float, Field(ge=1)] = Field(
+        default=2.0, description="Days before a file that no table names is removed"
+    )
+    tick_retention_days: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Days raw ticks stay in the lake; unset: for ever"
+    )
+    archive_path: str | None = Field(
+        default=None, description="Where retired ticks are exported to; unset: HOME/archive"
+    )
+    backfill_weight_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5, description="Share of the venue's request weight that a backfill may use up"
+    )
+
     # --- where it listens (loopback) ---
     host: str = Field(default="127.0.0.1", description="Address every server binds to")
     dagster_port: Port = Field(default=3000, description="Dagster UI")
@@ -204,6 +230,16 @@ class Settings(BaseSettings):
     def dagster_dir(self) -> Path:
         """Where Dagster keeps runs, events and logs."""
         return self.home / "dagster"
+
+    @property
+    def archive_folder(self) -> str:
+        """Where ticks go that retention takes out of the lake: a folder or an address."""
+        return self.archive_path or str(self.home / "archive")
+
+    @property
+    def rejects_dir(self) -> Path:
+        """Where a backfill writes the rows it refused, with the reasons."""
+        return self.home / "rejects"
 
     @property
     def spool_dir(self) -> Path:
