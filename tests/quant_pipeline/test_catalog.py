@@ -1,0 +1,155 @@
+"""The embedded catalog: started by anyone, survives everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from quant_pipeline import catalog
+from quant_pipeline.settings import Settings
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Settings]:
+    """Settings of an embedded catalog of the test's own, not yet started."""
+    settings = Settings(home=tmp_path / "data")
+    yield settings
+    catalog.destroy(settings)
+
+
+def _wait_until_gone(pid: int, deadline_s: float = 10) -> None:
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"process {pid} still runs after {deadline_s} s")
+
+
+def test_starting_twice_and_stopping_twice_is_harmless(own: Settings) -> None:
+    dsn = catalog.ensure(own)
+    pid = catalog.server_pid(own)
+    assert catalog.ensure(own) == dsn
+    assert catalog.server_pid(own) == pid
+    assert catalog.stop(own)
+    assert not catalog.is_up(dsn)
+    assert not catalog.stop(own)
+
+
+def test_processes_that_start_it_at_once_share_one_server(own: Settings) -> None:
+    program = (
+        "from pathlib import Path; from quant_pipeline import catalog;"
+        "from quant_pipeline.settings import Settings; import sys;"
+        "s = Settings(home=Path(sys.argv[1])); catalog.ensure(s); print(catalog.server_pid(s))"
+    )
+    starters = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(own.home)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    pids = {starter.communicate(timeout=60)[0] for starter in starters}
+    assert len(pids) == 1
+    assert [starter.returncode for starter in starters] == [0] * 4
+
+
+def test_committed_rows_survive_kill_9_of_the_server(own: Settings) -> None:
+    dsn = catalog.ensure(own)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("create table kept as select 42 as answer")
+    pid = catalog.server_pid(own)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    _wait_until_gone(pid)
+    with psycopg.connect(catalog.ensure(own)) as connection:
+        assert connection.execute("select answer from kept").fetchone() == (42,)
+
+
+def test_a_pid_file_that_names_another_program_does_not_stop_the_start(own: Settings) -> None:
+    catalog.ensure(own)
+    data = catalog.locate(own).data
+    lines = (data / "postmaster.pid").read_text().splitlines()
+    catalog.stop(own)
+    # As after a reboot: the file is there, and its pid now belongs to somebody else.
+    (data / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    assert catalog.is_up(catalog.ensure(own))
+
+
+def test_an_initdb_that_was_killed_half_way_is_started_over(own: Settings) -> None:
+    data = catalog.locate(own).data
+    data.mkdir(parents=True)
+    (data / "global").mkdir()
+    assert catalog.is_up(catalog.ensure(own))
+
+
+def test_a_long_data_folder_still_has_a_socket(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / ("long-" * 30))
+    try:
+        assert catalog.is_up(catalog.ensure(settings))
+    finally:
+        catalog.destroy(settings)
+
+
+def test_a_folder_that_only_its_owner_may_enter_is_left_as_it_is(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    settings = Settings(home=private / "clone" / "data")
+    try:
+        assert catalog.is_up(catalog.ensure(settings))
+        assert private.stat().st_mode & 0o777 == 0o700
+    finally:
+        catalog.destroy(settings)
+
+
+def test_no_other_user_can_reach_the_socket(own: Settings) -> None:
+    catalog.ensure(own)
+    assert catalog.locate(own).socket.stat().st_mode & 0o077 == 0
+
+
+def test_a_password_leaves_the_dsn(
+    catalog_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    settings = Settings(home=tmp_path, catalog_dsn=f"{catalog_server} password=hunter2")
+    dsn = catalog.ensure(settings)
+    assert "hunter2" not in dsn
+    assert os.environ["PGPASSWORD"] == "hunter2"
+    monkeypatch.delenv("PGPASSWORD")
+
+
+@pytest.mark.parametrize(
+    ("dsn", "message"),
+    [
+        ("host=/nowhere dbname=lake password=hunter2", "does not answer"),
+        ("not a dsn", "is not a libpq DSN"),
+    ],
+)
+def test_a_server_of_the_users_own_that_does_not_answer_is_named(
+    tmp_path: Path, dsn: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "")
+    with pytest.raises(catalog.CatalogError, match=message) as refused:
+        catalog.ensure(Settings(home=tmp_path, catalog_dsn=dsn))
+    assert "hunter2" not in str(refused.value)
+    assert "catalog_dsn" in str(refused.value)
+
+
+def test_a_server_of_the_users_own_is_never_stopped(settings: Settings) -> None:
+    with pytest.raises(catalog.CatalogError, match="server of your own"):
+        catalog.stop(settings)
+
+
+def test_stopping_only_if_idle_spares_whoever_is_connected(own: Settings) -> None:
+    with psycopg.connect(catalog.ensure(own)):
+        assert not catalog.stop(own, only_if_idle=True)
+    assert catalog.stop(own, only_if_idle=True)
