@@ -2,9 +2,9 @@
 
 The series is cut into blocks as long as the window. Every window is then the tail of one block and
 the head of the next, so its moments are two cumulative ones merged by the formula of Chan, Golub
-and LeVeque (1979). No sum runs longer than a window, and each block is centred on its own first value,
-so a level of 60,000 with moves of 0.1 keeps its digits. A NaN reaches exactly the windows that
-contain it.
+and LeVeque (1979). No sum runs longer than a window, and each block is centred on its own first
+value, so a level of 60,000 with moves of 0.1 keeps its digits. A NaN reaches exactly the windows
+that contain it.
 """
 
 from __future__ import annotations

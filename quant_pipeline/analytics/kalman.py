@@ -126,8 +126,8 @@ def kalman_hedge(
     >>> rng = np.random.default_rng(0)
     >>> x = 100.0 + np.cumsum(rng.normal(size=400))
     >>> hedge = kalman_hedge(5.0 + 0.7 * x + rng.normal(size=400), x, q=1e-8, r=1.0)
-    >>> abs(hedge.beta[-1] - 0.7) < 3 * hedge.beta_stderr[-1]
-    np.True_
+    >>> bool(abs(hedge.beta[-1] - 0.7) < 3 * hedge.beta_stderr[-1])
+    True
     """
     left, right = as_pair(y, x)
     n = len(left)

@@ -285,7 +285,7 @@ def half_life(spread: ArrayLike, *, confidence: float = 0.95) -> HalfLife:
     >>> for t in range(1, 2000):
     ...     s[t] = 0.9 * s[t - 1] + rng.normal()
     >>> result = half_life(s)
-    >>> result.lower < np.log(2) / -np.log(0.9) < result.upper
+    >>> bool(result.lower < np.log(2) / -np.log(0.9) < result.upper)
     True
     """
     series = as_series(spread, "spread")

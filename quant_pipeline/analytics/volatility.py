@@ -126,7 +126,7 @@ def volatility(
     --------
     >>> o, h, l, c = [10, 11, 12, 11], [11, 12, 12, 12], [10, 10, 11, 11], [11, 12, 11, 12]
     >>> volatility(o, h, l, c, estimator="parkinson", window=3, periods_per_year=365).round(4)
-    array([   nan,    nan, 1.4578, 1.2788])
+    array([   nan,    nan, 1.4797, 1.4571])
     """
     require_option(estimator, "estimator", ESTIMATORS)
     require_at_least(window, "window", 3)
