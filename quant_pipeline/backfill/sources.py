@@ -88,7 +88,7 @@ def blocks(path: Path, damage: Damage, *, block_bytes: int = BLOCK_BYTES) -> Ite
     rest = b""
     pending: list[bytes] = []
     size = 0
-    for piece in _pieces(path, damage):
+    for piece in _pieces(path, damage, min(_READ, block_bytes)):
         pending.append(piece)
         size += len(piece)
         if size < block_bytes:
@@ -115,29 +115,29 @@ def text_bytes(path: Path) -> int:
     return path.stat().st_size
 
 
-def _pieces(path: Path, damage: Damage) -> Iterator[bytes]:
+def _pieces(path: Path, damage: Damage, size: int) -> Iterator[bytes]:
     if path.suffix == ".zip":
-        yield from _zip_pieces(path, damage)
+        yield from _zip_pieces(path, damage, size)
     elif path.suffix == ".gz":
-        yield from _gzip_pieces(path, damage)
+        yield from _gzip_pieces(path, damage, size)
     else:
         with path.open("rb") as file:
-            yield from iter(lambda: file.read(_READ), b"")
+            yield from iter(lambda: file.read(size), b"")
 
 
-def _gzip_pieces(path: Path, damage: Damage) -> Iterator[bytes]:
+def _gzip_pieces(path: Path, damage: Damage, size: int) -> Iterator[bytes]:
     try:
         with gzip.open(path) as file:
-            yield from iter(lambda: file.read(_READ), b"")
+            yield from iter(lambda: file.read(size), b"")
     except (EOFError, OSError, zlib.error) as error:
         damage.reason = f"the file is cut or damaged ({error}): the rows after that are missing"
 
 
-def _zip_pieces(path: Path, damage: Damage) -> Iterator[bytes]:
+def _zip_pieces(path: Path, damage: Damage, size: int) -> Iterator[bytes]:
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile:
-        yield from _cut_zip_pieces(path, damage)
+        yield from _cut_zip_pieces(path, damage, size)
         return
     with archive:
         members = [info for info in archive.infolist() if info.filename.lower().endswith(".csv")]
@@ -148,7 +148,7 @@ def _zip_pieces(path: Path, damage: Damage) -> Iterator[bytes]:
             )
         _verify_member(path, archive, members[0])
         with archive.open(members[0]) as file:
-            yield from iter(lambda: file.read(_READ), b"")
+            yield from iter(lambda: file.read(size), b"")
 
 
 def _verify_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
@@ -164,7 +164,7 @@ def _verify_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo
         ) from error
 
 
-def _cut_zip_pieces(path: Path, damage: Damage) -> Iterator[bytes]:
+def _cut_zip_pieces(path: Path, damage: Damage, size: int) -> Iterator[bytes]:
     """The text of a zip that was cut: its directory is gone, its data up to there is not."""
     with path.open("rb") as file:
         header = file.read(_LOCAL_HEADER.size)
@@ -175,16 +175,16 @@ def _cut_zip_pieces(path: Path, damage: Damage) -> Iterator[bytes]:
         file.seek(name_bytes + extra_bytes, 1)
         damage.reason = "the zip file is cut: the rows after its end are missing; download it again"
         if method == _DEFLATED:
-            yield from _inflate(file)
+            yield from _inflate(file, size)
         elif method == _STORED:
-            yield from iter(lambda: file.read(_READ), b"")
+            yield from iter(lambda: file.read(size), b"")
         else:
             raise UnreadableFileError(f"{path} is cut and packed by method {method}, not deflate")
 
 
-def _inflate(file: IO[bytes]) -> Iterator[bytes]:
+def _inflate(file: IO[bytes], size: int) -> Iterator[bytes]:
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-    while not inflater.eof and (packed := file.read(_READ)):
+    while not inflater.eof and (packed := file.read(size)):
         try:
             yield inflater.decompress(packed)
         except zlib.error:
