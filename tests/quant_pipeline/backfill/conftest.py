@@ -11,7 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 import streaming.exchange
 from quant_pipeline import lake
@@ -63,10 +65,28 @@ def make_zip(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture
-def connection(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+@pytest.fixture(scope="module")
+def module_connection(
+    catalog_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A lake for all tests of a module: preparing one takes longer than most of them."""
+    home = tmp_path_factory.mktemp("backfill-lake")
+    database = home.name.replace("-", "_")
+    with psycopg.connect(catalog_server, autocommit=True) as postgres:
+        postgres.execute(f"create database {database}")
+    settings = Settings(home=home, catalog_dsn=make_conninfo(catalog_server, dbname=database))
     with lake.connect(settings=settings) as connection:
         yield connection
+
+
+@pytest.fixture
+def connection(
+    module_connection: duckdb.DuckDBPyConnection,
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The module's lake, its tables emptied afterwards."""
+    yield module_connection
+    for table in ("ticks", "agg_trades", "backfills", "archived_days", "capture_gaps"):
+        module_connection.execute(f"delete from raw.{table}")
 
 
 @pytest.fixture
