@@ -1,0 +1,127 @@
+"""What statistics of ticks and bars accept: vectors of equal length, sorted stamps, flags."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+TimeArray = npt.NDArray[Any]
+
+
+def vector(values: npt.ArrayLike, name: str) -> FloatArray:
+    """A one-dimensional float array; the caller's own memory where that already is one.
+
+    Nulls of a Polars series arrive as NaN. Nothing here writes to what it returns.
+
+    >>> vector([1, 2], "price")
+    array([1., 2.])
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} has shape {array.shape}; pass one value per observation (one dimension)"
+        )
+    return array
+
+
+def vectors(**named: npt.ArrayLike) -> list[FloatArray]:
+    """One-dimensional float arrays of one common length, in the order given.
+
+    >>> vectors(price=[1.0], quantity=[2.0, 3.0])
+    Traceback (most recent call last):
+    ...
+    ValueError: lengths differ: price 1, quantity 2; pass one value of each per observation
+    """
+    arrays = {name: vector(values, name) for name, values in named.items()}
+    same_length(**arrays)
+    return list(arrays.values())
+
+
+def same_length(**named: npt.NDArray[Any]) -> None:
+    """Raise ``ValueError`` naming every length unless all are equal."""
+    if len({len(array) for array in named.values()}) > 1:
+        lengths = ", ".join(f"{name} {len(array)}" for name, array in named.items())
+        raise ValueError(f"lengths differ: {lengths}; pass one value of each per observation")
+
+
+def flags(values: npt.ArrayLike, name: str) -> npt.NDArray[np.bool_]:
+    """A one-dimensional boolean array; anything that is not boolean is refused, not guessed at.
+
+    >>> flags([True, False], "is_buyer_maker")
+    array([ True, False])
+    """
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.dtype != np.bool_ and len(array)):
+        raise ValueError(
+            f"{name} has dtype {array.dtype} and shape {array.shape}; pass one boolean per trade"
+        )
+    return array.astype(np.bool_, copy=False)
+
+
+def stamps(values: npt.ArrayLike, name: str) -> TimeArray:
+    """Non-decreasing time stamps as numbers: ``datetime64`` becomes integer nanoseconds.
+
+    Integer and float stamps keep their unit, whatever it is.
+
+    >>> stamps([1, 2, 2], "ts")
+    array([1, 2, 2])
+    >>> stamps([2, 1], "ts")
+    Traceback (most recent call last):
+    ...
+    ValueError: ts goes back in time at position 1 (2 then 1); sort by time first
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}; pass one stamp per observation")
+    if array.dtype.kind == "M":
+        array = array.astype("datetime64[ns]").astype(np.int64)
+    elif array.dtype.kind in "iu":
+        array = array.astype(np.int64, copy=False)
+    elif array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds a missing stamp; drop those observations first")
+    elif len(array):
+        raise ValueError(f"{name} has dtype {array.dtype}; pass integers, floats or datetime64")
+    back = np.flatnonzero(array[1:] < array[:-1])
+    if len(back):
+        at = int(back[0]) + 1
+        raise ValueError(
+            f"{name} goes back in time at position {at} ({array[at - 1]} then {array[at]}); "
+            "sort by time first"
+        )
+    return array
+
+
+def positive(array: FloatArray, name: str, *, missing_allowed: bool = False) -> None:
+    """Raise ``ValueError`` at the first value that is not a positive, finite number."""
+    wrong = ~((array > 0) & np.isfinite(array))
+    if missing_allowed:
+        wrong &= ~np.isnan(array)
+    at = np.flatnonzero(wrong)
+    if len(at):
+        raise ValueError(
+            f"{name} is {array[at[0]]} at position {at[0]}; it must be positive and finite"
+        )
+
+
+def complete(array: FloatArray, name: str) -> None:
+    """Raise ``ValueError`` if any value is missing or infinite."""
+    at = np.flatnonzero(~np.isfinite(array))
+    if len(at):
+        raise ValueError(
+            f"{name} holds {len(at)} missing or infinite values, the first at position {at[0]}; "
+            "align the series on one clock or drop those observations first"
+        )
+
+
+def at_least(value: float, minimum: float, name: str) -> None:
+    """Raise ``ValueError`` unless ``value >= minimum``."""
+    if not value >= minimum:
+        raise ValueError(f"{name} is {value}; it must be at least {minimum}")
+
+
+def open_unit_interval(value: float, name: str) -> None:
+    """Raise ``ValueError`` unless ``0 < value < 1``."""
+    if not 0.0 < value < 1.0:
+        raise ValueError(f"{name} is {value}; it must lie strictly between 0 and 1")
