@@ -56,10 +56,15 @@ def connect(
         >>> con.sql("from bars.ohlc_1m order by bucket desc limit 5")  # doctest: +SKIP
     """
     settings = settings or settings_module.get()
+    return _attach(settings, ensure(settings), read_only=read_only)
+
+
+def ensure(settings: Settings) -> str:
+    """Return the DSN of a running catalog whose lake has this version's tables."""
     dsn = catalog.ensure(settings)
     if not _is_current(dsn):
         _create(settings, dsn)
-    return _attach(settings, dsn, read_only=read_only)
+    return dsn
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:

@@ -151,6 +151,10 @@ class Settings(BaseSettings):
     statistics_interval_s: Seconds = Field(
         default=30.0, description="Least seconds between two runs of one pair's statistics"
     )
+    final_after_s: Annotated[float, Field(ge=0)] = Field(
+        default=60.0,
+        description="A bar is provisional until its venue's trades are this many seconds past it",
+    )
     snapshot_cron: str = Field(
         default="0 * * * *", description="When ADF and correlation snapshots are taken (UTC cron)"
     )

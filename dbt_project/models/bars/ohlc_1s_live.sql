@@ -1,0 +1,43 @@
+{{ config(materialized='view') }}
+with stored as (
+    select *
+    from {{ ref('ohlc_1s') }}
+),
+
+touched as (
+    select distinct
+        venue,
+        symbol,
+        time_bucket(interval '1 second', ts) as bucket
+    from {{ ref('stg_ticks') }}
+    where landed_snapshot > (select coalesce(max(src_snapshot), -1) from stored)
+),
+
+ticks as (
+    select landed.*
+    from {{ ref('stg_ticks') }} as landed
+    semi join touched
+        on
+            landed.venue = touched.venue
+            and landed.symbol = touched.symbol
+            and time_bucket(interval '1 second', landed.ts) = touched.bucket
+    where
+        landed.ts >= (select min(bucket) from touched)
+        and landed.ts < (select max(bucket) + interval '1 second' from touched)
+),
+
+fresh as (
+    {{ second_bars('ticks') }}
+),
+
+bars as (
+    select *
+    from stored
+    anti join touched using (venue, symbol, bucket)
+    union all
+    select
+        {{ bar_columns() }}
+    from fresh
+)
+
+{{ with_finality('bars', 'bars', '1 second') }}

@@ -1,0 +1,68 @@
+"""Bars of the recorded session, across UTC midnight, against Polars on the recording's frames."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from quant_pipeline import lake
+from quant_pipeline.resident_dbt import ResidentDbt
+from quant_pipeline.settings import Settings
+from tests.dbt_project.polars_bars import COLUMNS, KEYS, bars
+
+TIMEFRAMES = ("1s", "1m", "5m", "1h")
+
+
+def land(settings: Settings, *batches: pl.DataFrame) -> None:
+    """Commit each batch to raw.ticks by itself."""
+    with lake.connect(settings=settings) as connection:
+        for batch in batches:
+            connection.register("batch", batch)
+            connection.execute("insert into raw.ticks select * from batch")
+
+
+def stored(settings: Settings, table: str) -> pl.DataFrame:
+    with lake.connect(read_only=True, settings=settings) as connection:
+        return connection.sql(f"from bars.{table}").pl().sort(KEYS)
+
+
+def test_bars_equal_polars_on_every_column_and_a_second_run_changes_nothing(
+    settings: Settings, dbt: ResidentDbt, recorded_trades: pl.DataFrame
+) -> None:
+    land(settings, *recorded_trades.sort("ts").iter_slices(7_000))
+    dbt.run()
+    first = {timeframe: stored(settings, f"ohlc_{timeframe}") for timeframe in TIMEFRAMES}
+    for timeframe, actual in first.items():
+        assert_frame_equal(
+            actual.select(COLUMNS), bars(recorded_trades, timeframe), check_exact=True
+        )
+    days = first["1s"]["bucket"].dt.date().unique()
+    assert len(days) == 2, "the recording crosses midnight"
+
+    with lake.connect(read_only=True, settings=settings) as connection:
+        before = lake.current_snapshot(connection)
+    dbt.run()
+    with lake.connect(read_only=True, settings=settings) as connection:
+        assert lake.current_snapshot(connection) == before, "nothing new, nothing committed"
+
+    with lake.connect(settings=settings) as connection:
+        for timeframe in TIMEFRAMES:
+            connection.execute(f"drop table bars.ohlc_{timeframe}")
+    dbt.run()
+    for timeframe, expected in first.items():
+        assert_frame_equal(stored(settings, f"ohlc_{timeframe}"), expected, check_exact=True)
+
+
+def test_vwap_of_the_session_is_the_published_one(
+    settings: Settings, dbt: ResidentDbt, recorded_trades: pl.DataFrame
+) -> None:
+    land(settings, recorded_trades)
+    dbt.run(select=["+ohlc_1s"])
+    seconds = (
+        stored(settings, "ohlc_1s")
+        .group_by("symbol")
+        .agg(pl.col("quote_volume").sum(), pl.col("volume").sum())
+    )
+    vwap = dict(zip(seconds["symbol"], seconds["quote_volume"] / seconds["volume"], strict=True))
+    assert vwap == pytest.approx({"BTCUSDT": 61671.551607, "ETHUSDT": 2680.774339}, abs=5e-7)
