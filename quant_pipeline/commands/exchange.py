@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from quant_pipeline import settings as settings_module
 from quant_pipeline.commands.console import console
+
+if TYPE_CHECKING:
+    from streaming.exchange.market import Source
+
+
+class Start(StrEnum):
+    """When the market starts."""
+
+    FIRST = "first"
+    ALL = "all"
+    NOW = "now"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,52 +53,82 @@ def exchange(
     loop: Annotated[
         bool, typer.Option("--loop", help="Play the recording again and again.")
     ] = False,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Serve a simulated market instead of a recording.")
+    ] = False,
+    symbols: Annotated[
+        str, typer.Option(help="Synthetic: how many symbols, or their names: BTCUSDT,ETHUSDT.")
+    ] = "2",
+    rate: Annotated[
+        float, typer.Option(help="Synthetic: trades a second over all symbols.")
+    ] = 100.0,
+    seed: Annotated[int, typer.Option(help="Synthetic: seed of the market.")] = 0,
+    trades: Annotated[
+        int | None, typer.Option(help="Synthetic: the market ends after so many; default: never.")
+    ] = None,
+    quotes: Annotated[bool, typer.Option(help="Synthetic: make bookTicker events too.")] = True,
     speed: Annotated[
         str, typer.Option(help="Market seconds per second; 'max' or 0: as fast as clients read.")
     ] = "1",
     start: Annotated[
-        str,
-        typer.Option(
-            help="Start at the 'first' subscription, when 'all' symbols have one, or 'now'."
-        ),
-    ] = "first",
+        Start,
+        typer.Option(help="Start at the first subscription, when all symbols have one, or now."),
+    ] = Start.FIRST,
     port: Annotated[
         int | None, typer.Option(help="Port, default: the setting exchange_port; 0: a free one.")
     ] = None,
 ) -> None:
-    """Serve a recorded market over Binance's WebSocket and REST protocol.
+    """Serve a recorded or simulated market over Binance's WebSocket and REST protocol.
 
-    Example: quant exchange --speed 20 --loop
+    Example: quant exchange --synthetic --symbols 20 --rate 5000
     """
-    from streaming.exchange.pacing import Start
-    from streaming.exchange.recording import SHIPPED, RecordingSource
-    from streaming.exchange.server import LocalExchange
-
     settings = settings_module.get()
-    starts: dict[str, Start] = {"first": "first", "all": "all", "now": "now"}
-    if start not in starts:
-        raise typer.BadParameter(f"--start {start!r} is none of {', '.join(starts)}")
-    server = LocalExchange(
-        RecordingSource(recording or SHIPPED, loop=loop),
-        host=settings.host,
-        port=settings.exchange_port if port is None else port,
-        speed=_speed(speed),
-        start=starts[start],
+    if synthetic and (recording is not None or loop):
+        raise typer.BadParameter("--synthetic cannot go with --recording or --loop")
+    source = (
+        _simulated(symbols, rate, seed, trades, quotes) if synthetic else _recorded(recording, loop)
     )
-    asyncio.run(_serve(server))
+    asyncio.run(
+        _serve(
+            source,
+            host=settings.host,
+            port=settings.exchange_port if port is None else port,
+            speed=_speed(speed),
+            start=start.value,
+        )
+    )
 
 
-async def _serve(server: object) -> None:
+def _recorded(recording: Path | None, loop: bool) -> Source:
+    from streaming.exchange.recording import SHIPPED, RecordingSource
+
+    return RecordingSource(recording or SHIPPED, loop=loop)
+
+
+def _simulated(symbols: str, rate: float, seed: int, trades: int | None, quotes: bool) -> Source:
+    from streaming.exchange.synthetic import SyntheticSource
+
+    named = [] if symbols.isdigit() else [*map(settings_module.check_symbol, symbols.split(","))]
+    return SyntheticSource(
+        named or int(symbols),
+        rate=rate,
+        seed=seed,
+        trades=trades,
+        quotes=quotes,
+    )
+
+
+async def _serve(source: Source, **options: Any) -> None:
     from streaming.exchange.server import LocalExchange
 
-    assert isinstance(server, LocalExchange)
     stop = asyncio.Event()
     running = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         running.add_signal_handler(number, stop.set)
-    async with server:
+    async with LocalExchange(source, **options) as server:
+        shown = ", ".join(server.symbols[:10]) + (", …" if len(server.symbols) > 10 else "")
         console.print(
-            f"exchange: {', '.join(server.symbols)}\n"
+            f"exchange: {len(server.symbols)} symbols ({shown})\n"
             f"QUANT_WS_URL={server.ws_url}\nQUANT_REST_URL={server.rest_url}",
             highlight=False,
             soft_wrap=True,

@@ -48,7 +48,6 @@ class Connection:
         self.subscriptions = subscriptions
         self.number = number
         self.peer = request.remote or "unknown"
-        self.messages_sent = 0
         self._request = request
         self._report = report
         self._changed = changed
@@ -90,7 +89,7 @@ class Connection:
             self._transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
         loop = asyncio.get_running_loop()
         self.opened_at_s = loop.time()
-        background = asyncio.gather(self._ping(), self._expire())
+        background = [asyncio.create_task(self._ping()), asyncio.create_task(self._expire())]
         try:
             if not self._within_stream_limit():
                 await self._cut_for_streams()
@@ -98,7 +97,8 @@ class Connection:
             await self._receive(loop)
         finally:
             self._closing = True
-            background.cancel()
+            for task in background:
+                task.cancel()
             self._changed()
         return self._socket
 

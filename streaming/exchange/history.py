@@ -19,7 +19,7 @@ from streaming.exchange.payloads import Aggregate
 Integers = npt.NDArray[np.int64]
 
 _AGGREGATION_WINDOW_US = 100_000
-"""An aggregate that grew no further for this long on the market's clock is complete."""
+"""An aggregate that grew no further for this long on the venue's clock is complete."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class TradeHistory:
         self._run_ids: list[int] = []
         self._run_rows: list[int] = []
         self._next_id = -1
-        self._in_time_order = True
-        self._last: tuple[int, int, bool] | None = None
+        # Aggregates are found when someone asks: first row of each, and how far was looked.
         self._aggregate_rows = array("I")
-        self._open_since_us = 0
-        self._complete = 0
+        self._looked_at = 0
+        self._completed = 0
+        self._in_time_order = True
 
     def __len__(self) -> int:
         return len(self._times)
@@ -69,47 +69,27 @@ class TradeHistory:
     @property
     def in_time_order(self) -> bool:
         """Whether trade times never went back."""
+        self._look()
         return self._in_time_order
 
-    def append(self, trade: Trade) -> Aggregate | None:
-        """Keep `trade`; return the aggregate that it completed by not belonging to it."""
-        trade_id, time_us = trade.trade_id, trade.time_us
-        row = len(self._times)
+    def append(self, trade: Trade) -> None:
+        """Keep `trade`.
+
+        Raises:
+            ValueError: its id is not above the newest one.
+        """
+        trade_id = trade.trade_id
         if trade_id != self._next_id:
             if trade_id < self._next_id:
                 raise ValueError(
                     f"{self.symbol} trade {trade_id} follows {self._next_id - 1}: ids must rise"
                 )
             self._run_ids.append(trade_id)
-            self._run_rows.append(row)
+            self._run_rows.append(len(self._times))
         self._next_id = trade_id + 1
-        key = (time_us, trade.price_e8, trade.is_buyer_maker)
-        completed = None
-        expired = trade.at_us - self._open_since_us > _AGGREGATION_WINDOW_US
-        if key != self._last or expired or self._complete == len(self._aggregate_rows):
-            completed = self._complete_open()
-            self._aggregate_rows.append(row)
-            self._open_since_us = trade.at_us
-            if row and time_us < self._times[-1]:
-                self._in_time_order = False
-            self._last = key
-        self._times.append(time_us)
+        self._times.append(trade.time_us)
         self._prices.append(trade.price_e8)
-        quantity = trade.quantity_e8
-        self._quantities.append(-quantity if trade.is_buyer_maker else quantity)
-        return completed
-
-    def complete(self, at_us: int | None) -> Aggregate | None:
-        """Close the open aggregate if it is old at `at_us` (None: in any case) and return it."""
-        if at_us is not None and at_us - self._open_since_us <= _AGGREGATION_WINDOW_US:
-            return None
-        return self._complete_open()
-
-    def _complete_open(self) -> Aggregate | None:
-        if self._complete == len(self._aggregate_rows):
-            return None
-        self._complete += 1
-        return self.aggregate(self._complete - 1)
+        self._quantities.append(-trade.quantity_e8 if trade.is_buyer_maker else trade.quantity_e8)
 
     # --- trades ---
     def rows_from(self, trade_id: int, limit: int) -> range:
@@ -135,6 +115,7 @@ class TradeHistory:
 
     def rows_between(self, start_us: int, stop_us: int) -> Integers:
         """Rows of trades made at `start_us <= time < stop_us`, in the order of their ids."""
+        self._look()
         times = np.frombuffer(self._times, dtype=np.int64) if self._times else _NONE
         if self._in_time_order:
             first, last = np.searchsorted(times, (start_us, stop_us))
@@ -165,15 +146,26 @@ class TradeHistory:
     @property
     def aggregates(self) -> int:
         """How many aggregates are complete; their ids are 1 to this."""
-        return self._complete
+        self._look()
+        return self._completed
+
+    def complete_aggregates(self, venue_us: int | None) -> None:
+        """Take the newest aggregate for complete if it is old at `venue_us` (None: in any case).
+
+        A trade that would have belonged to it begins a new one.
+        """
+        self._look()
+        if self._completed == len(self._aggregate_rows):
+            return
+        if venue_us is None or venue_us - self._times[-1] > _AGGREGATION_WINDOW_US:
+            self._completed = len(self._aggregate_rows)
 
     def aggregate(self, index: int) -> Aggregate:
         """The aggregate with id `index + 1`."""
         start = self._aggregate_rows[index]
         following = index + 1
-        stop = (
-            self._aggregate_rows[following] if following < len(self._aggregate_rows) else len(self)
-        )
+        last = following == len(self._aggregate_rows)
+        stop = self._looked_at if last else self._aggregate_rows[following]
         return Aggregate(
             self.symbol,
             index + 1,
@@ -185,6 +177,27 @@ class TradeHistory:
             self._quantities[start] < 0,
         )
 
+    def _look(self) -> None:
+        """Find where aggregates begin among the trades not looked at yet."""
+        start, stop = self._looked_at, len(self)
+        if start == stop:
+            return
+        before = max(start - 1, 0)
+        times = self._copy(self._times, before, stop)
+        prices = self._copy(self._prices, before, stop)
+        sells = self._copy(self._quantities, before, stop) < 0
+        steps = np.diff(times)
+        begins = (steps != 0) | (np.diff(prices) != 0) | (sells[1:] != sells[:-1])
+        if self._completed == len(self._aggregate_rows) and start:
+            begins[0] = True  # the aggregate before it was declared complete
+        found = np.flatnonzero(begins) + before + 1
+        if not start:
+            self._aggregate_rows.append(0)
+        self._aggregate_rows.frombytes(found.astype(np.uint32).tobytes())
+        self._in_time_order &= not bool((steps < 0).any())
+        self._looked_at = stop
+        self._completed = len(self._aggregate_rows) - 1
+
     def aggregates_between(self, start_us: int, stop_us: int, limit: int) -> range:
         """Indices of the first `limit` aggregates made at `start_us <= time < stop_us`.
 
@@ -195,7 +208,7 @@ class TradeHistory:
             return range(0)
         first = bisect_right(self._aggregate_rows, int(rows[0])) - 1
         last = bisect_right(self._aggregate_rows, int(rows[-1])) - 1
-        return range(first, min(last + 1, first + limit, self._complete))
+        return range(first, min(last + 1, first + limit, self._completed))
 
     # --- rows and ids ---
     def _row_of(self, trade_id: int) -> int:

@@ -54,6 +54,10 @@ class Pacer:
         """A client came, went, or changed its subscriptions."""
         self._changed.set()
 
+    def venue_time_us(self) -> int:
+        """The venue's clock: the market's own time, never behind its last event."""
+        return max(self.market_us, self._publisher.last_event_us)
+
     async def run(self) -> None:
         """Publish until the source has no more events."""
         self.market_us = self._source.open(self._now_us())
@@ -97,7 +101,7 @@ class Pacer:
             while events := self._source.take(now_us, _BATCH):
                 self._publish(events)
                 await asyncio.sleep(0)
-            self._publisher.complete_aggregates(now_us, self._connections)
+            self._publisher.complete_aggregates(self.venue_time_us(), self._connections)
 
     def _publish(self, events: list[Event]) -> None:
         self._publisher.publish(events, self._connections)

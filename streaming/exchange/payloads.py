@@ -7,9 +7,10 @@ payload behind 2, 4 or 10 bytes, and many of them go to the transport in one wri
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from streaming.exchange.market import E8, Quote, Trade
+from streaming.exchange.market import E8
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 _FIN = 0x80
@@ -28,37 +29,12 @@ class Aggregate(NamedTuple):
     is_buyer_maker: bool
 
 
-def trade_payload(trade: Trade, *, microseconds: bool) -> bytes:
-    """`<symbol>@trade`."""
-    if trade.raw is not None and not microseconds:
-        return trade.raw
-    unit = 1 if microseconds else 1_000
-    return (
-        b'{"e":"trade","E":%d,"s":"%b","t":%d,"p":"%d.%08d","q":"%d.%08d","T":%d,"m":%b,"M":true}'
-        % (
-            trade.event_us // unit,
-            trade.symbol.encode(),
-            trade.trade_id,
-            *divmod(trade.price_e8, E8),
-            *divmod(trade.quantity_e8, E8),
-            trade.time_us // unit,
-            b"true" if trade.is_buyer_maker else b"false",
-        )
-    )
-
-
-def quote_payload(quote: Quote) -> bytes:
-    """`<symbol>@bookTicker`, which has no time."""
-    if quote.raw is not None:
-        return quote.raw
-    return b'{"u":%d,"s":"%b","b":"%d.%08d","B":"%d.%08d","a":"%d.%08d","A":"%d.%08d"}' % (
-        quote.update_id,
-        quote.symbol.encode(),
-        *divmod(quote.bid_e8, E8),
-        *divmod(quote.bid_quantity_e8, E8),
-        *divmod(quote.ask_e8, E8),
-        *divmod(quote.ask_quantity_e8, E8),
-    )
+TRADE = (
+    b'{"e":"trade","E":%%d,"s":"%b","t":%%d,"p":"%%d.%%08d","q":"%%d.%%08d","T":%%d,"m":%%b,'
+    b'"M":true}'
+)
+QUOTE = b'{"u":%%d,"s":"%b","b":"%%d.%%08d","B":"%%d.%%08d","a":"%%d.%%08d","A":"%%d.%%08d"}'
+"""Templates of templates: the symbol goes in first, then the numbers, over and over."""
 
 
 def aggregate_payload(aggregate: Aggregate, event_us: int, *, microseconds: bool) -> bytes:
@@ -91,17 +67,28 @@ def envelope(stream: str, payload: bytes) -> bytes:
     return b'{"stream":"%b","data":%b}' % (stream.encode(), payload)
 
 
+def _header(size: int, opcode: int = TEXT) -> bytes:
+    first = _FIN | opcode
+    if size < 126:
+        return bytes((first, size))
+    if size < 65_536:
+        return bytes((first, 126)) + size.to_bytes(2, "big")
+    return bytes((first, 127)) + size.to_bytes(8, "big")
+
+
+_TEXT_HEADERS = [_header(size) for size in range(1_024)]
+
+
 def frame(payload: bytes, opcode: int = TEXT) -> bytes:
     """One unfragmented, unmasked WebSocket frame (RFC 6455, section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((_FIN | opcode, size)) + payload
-    if size < 65_536:
-        return bytes((_FIN | opcode, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((_FIN | opcode, 127)) + size.to_bytes(8, "big") + payload
+    return _header(len(payload), opcode) + payload
 
 
-def payload_of(framed: bytes) -> bytes:
-    """Undo `frame`."""
-    size = framed[1]
-    return framed[2:] if size < 126 else framed[4:] if size == 126 else framed[10:]
+def frames(payloads: Iterable[bytes]) -> bytes:
+    """Text frames for one write to the transport."""
+    parts: list[bytes] = []
+    for payload in payloads:
+        size = len(payload)
+        parts.append(_TEXT_HEADERS[size] if size < 1_024 else _header(size))
+        parts.append(payload)
+    return b"".join(parts)

@@ -149,6 +149,7 @@ def _aggregate_trades(market: RestMarket, query: Parameters, unit_us: int) -> An
     limit = _limit(query)
     from_id = _integer(query, "fromId")
     start_us, end_us = _time_us(query, "startTime"), _time_us(query, "endTime")
+    history.complete_aggregates(market.time_us())
     count = history.aggregates
     if from_id is not None:
         if start_us is not None or end_us is not None:

@@ -180,7 +180,7 @@ class LocalExchange:
 
     def venue_time_us(self) -> int:
         """The venue's clock: the market's own time, never behind its last event."""
-        return max(self._pacer.market_us, self._publisher.last_event_us)
+        return self._pacer.venue_time_us()
 
     async def wait_started(self) -> None:
         """Wait until the market starts."""

@@ -6,7 +6,7 @@ Replies and error texts are the venue's (binance-spot-api-docs, web-socket-strea
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,14 @@ class _RequestError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class Writing(NamedTuple):
+    """A set of streams and the way in which their messages are written."""
+
+    streams: frozenset[str]
+    combined: bool
+    microseconds: bool
 
 
 class Subscriptions:
@@ -38,6 +46,14 @@ class Subscriptions:
         self.streams: dict[str, None] = dict.fromkeys(streams)
         self.combined = combined
         self.microseconds = microseconds
+        self._writing: Writing | None = None
+
+    @property
+    def writing(self) -> Writing:
+        """What to write and how; equal for connections that are to get the same bytes."""
+        if self._writing is None:
+            self._writing = Writing(frozenset(self.streams), self.combined, self.microseconds)
+        return self._writing
 
     def receive(self, text: str | bytes) -> bytes:
         """Obey one request and return the reply to it; a malformed one changes nothing."""
@@ -46,6 +62,7 @@ class Subscriptions:
             request = _parse(text)
             identity = _identity(request)
             result = self._obey(request)
+            self._writing = None
         except _RequestError as error:
             problem = {"code": error.code, "msg": error.message}
             return msgspec.json.encode({"error": problem, "id": identity})
