@@ -132,6 +132,51 @@ class Settings(BaseSettings):
     )
     rest_url: str = Field(default="https://api.binance.com", description="REST base address")
     flush_interval_s: Seconds = Field(default=1.0, description="Seconds between lake commits")
+    transport: Literal["websockets", "picows"] = Field(
+        default="websockets", description="WebSocket library; picows: `uv sync --extra fast`"
+    )
+    read_coalesce_ms: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=5.0, description="Rest after each socket read, so that busy sockets cost less CPU"
+    )
+
+    # --- connections ---
+    streams_per_connection: Annotated[int, Field(ge=1)] = Field(
+        default=200, description="Symbols sharing one connection, up to the venue's limit"
+    )
+    connection_max_age_s: Seconds = Field(
+        default=23 * 3600.0, description="Planned rollover at this age, before the venue's cut"
+    )
+    rollover_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = Field(
+        default=None, description="UTC time of day, HH:MM, of the planned rollover"
+    )
+    ping_interval_s: Seconds = Field(default=15.0, description="Seconds between pings")
+    ping_timeout_s: Seconds = Field(default=10.0, description="A later pong: the peer is gone")
+    reconnect_max_s: Seconds = Field(default=30.0, description="Longest wait before a reconnect")
+
+    # --- continuity and repair ---
+    reorder_window_s: Seconds = Field(
+        default=0.5, description="A missing trade may be this late before it is a gap"
+    )
+    stale_after_s: Seconds = Field(
+        default=10.0, description="Shortest silence of a symbol that is checked over REST"
+    )
+    resume_max_s: Seconds = Field(
+        default=6 * 3600.0, description="Longer absences are left to `quant backfill`"
+    )
+    rest_weight_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.8, description="Part of the venue's REST budget that capture may use"
+    )
+
+    # --- bounds ---
+    max_buffered_trades: Annotated[int, Field(ge=1000)] = Field(
+        default=2_000_000, description="Trades held in memory at most; then sockets are paused"
+    )
+    spool_max_mb: Annotated[float, Field(gt=0)] = Field(
+        default=10_000.0, description="Disk that waiting batches may take, in MB"
+    )
+    drain_timeout_s: Seconds = Field(
+        default=20.0, description="Time to land what is buffered at shutdown; the rest is spooled"
+    )
 
     # --- what is computed ---
     pairs: Annotated[tuple[Pair, ...], NoDecode, BeforeValidator(_parse_pairs)] = Field(
@@ -195,7 +240,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address every server binds to")
     dagster_port: Port = Field(default=3000, description="Dagster UI")
     exchange_port: Port = Field(default=8765, description="Local exchange")
-    metrics_port: Port = Field(default=9464, description="Worker metrics and health")
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=9464, description="Worker metrics and health; 0: any free port"
+    )
 
     @model_validator(mode="after")
     def _pairs_are_captured(self) -> Settings:

@@ -1,0 +1,238 @@
+"""Batches on their way to the lake, in order: in memory, and on disk when the lake lags.
+
+One thread commits the oldest batch, again and again until it has landed. When the lake has been
+failing for a while, or too many trades wait in memory, another thread spools the oldest waiting
+batches to disk. Nothing is dropped: if the disk refuses too, batches stay in memory and `alarm`
+says so; the worker then stops reading its sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from streaming.batch import Batch
+from streaming.clock import Clock
+from streaming.landing import LANDING_ERRORS, Landing
+from streaming.spool import DamagedSpoolError, Spool, SpoolFullError
+
+_log = structlog.get_logger("quant.landing")
+
+_RETRY_S = (0.2, 0.5, 1.0, 2.0)
+_SPOOL_AFTER_FAILING_S = 2.0
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    batch: Batch | None  # None once it is only on disk
+    path: Path | None
+    may_be_landed: bool
+
+
+class Backlog:
+    """Orders, lands and spools batches.
+
+    Args:
+        landing: commits them.
+        spool: takes them when the lake does not; what it holds already is landed first.
+        spool_above_rows: trades waiting in memory above which the oldest go to disk.
+        on_commit: told (batch, seconds) after each commit.
+        on_damage: told of a spooled file that could not be read back.
+    """
+
+    def __init__(
+        self,
+        landing: Landing,
+        spool: Spool,
+        clock: Clock,
+        *,
+        spool_above_rows: int,
+        on_commit: Callable[[Batch, float], None] = lambda _batch, _seconds: None,
+        on_damage: Callable[[Path], None] = lambda _path: None,
+    ) -> None:
+        self._landing = landing
+        self._spool = spool
+        self._clock = clock
+        self._spool_above_rows = spool_above_rows
+        self._on_commit = on_commit
+        self._on_damage = on_damage
+        self._entries: deque[_Entry] = deque(_Entry(None, path, True) for path in spool.files())
+        self._committing: _Entry | None = None
+        self._changed = asyncio.Event()
+        self._empty = asyncio.Event()
+        if not self._entries:
+            self._empty.set()
+        self._land_thread = ThreadPoolExecutor(1, thread_name_prefix="landing")
+        self._spool_thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self.memory_rows = 0
+        self.failing_since: float | None = None
+        self.last_error: str | None = None
+        self.alarm: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def spooled_files(self) -> int:
+        return len(self._spool)
+
+    @property
+    def spooled_bytes(self) -> int:
+        return self._spool.bytes
+
+    @property
+    def failing_s(self) -> float:
+        """Seconds for which no commit has succeeded although one was tried; 0 when all is well."""
+        return 0.0 if self.failing_since is None else self._clock.steady_s() - self.failing_since
+
+    def put(self, batch: Batch) -> None:
+        """Queue a batch; returns at once."""
+        self._entries.append(_Entry(batch, None, False))
+        self.memory_rows += batch.rows
+        self._empty.clear()
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Land and spool until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._land())
+            tasks.create_task(self._relieve())
+
+    async def drained(self, timeout_s: float) -> bool:
+        """Wait until everything has landed; False if it has not in `timeout_s`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), timeout_s)
+        return not self._entries
+
+    async def park(self) -> None:
+        """Put all that waits on disk, for the next start. Call after `run` was cancelled.
+
+        Raises:
+            SpoolFullError: the disk does not take it.
+        """
+        for entry in self._entries:
+            if entry.batch is not None:
+                await self._to_disk(entry)
+
+    def close(self) -> None:
+        """Free threads and the lake's connection; a commit that hangs is left hanging."""
+        stuck = self._committing is not None
+        self._land_thread.shutdown(wait=not stuck, cancel_futures=True)
+        self._spool_thread.shutdown(wait=True)
+        if not stuck:
+            self._landing.close()
+
+    # --- landing ---
+    async def _land(self) -> None:
+        while True:
+            while not self._entries:
+                self._changed.clear()
+                await self._changed.wait()
+            entry = self._entries[0]
+            if await self._landed(entry):
+                self._entries.popleft()
+                if not self._entries:
+                    self._empty.set()
+
+    async def _landed(self, entry: _Entry) -> bool:
+        """Try until the entry is in the lake; False if it had to be given up as damaged."""
+        attempt = 0
+        while True:
+            try:
+                await self._commit(entry)
+            except DamagedSpoolError as error:
+                assert entry.path is not None
+                _log.error("spooled_batch_damaged", file=entry.path.name, error=str(error))
+                self._on_damage(entry.path)
+                return True
+            except LANDING_ERRORS as error:
+                self._failed(error, attempt)
+                entry.may_be_landed = True
+                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                attempt += 1
+            else:
+                self._succeeded(attempt)
+                return True
+
+    async def _commit(self, entry: _Entry) -> None:
+        loop = asyncio.get_running_loop()
+        self._committing = entry
+        started = self._clock.steady_s()
+        try:
+            batch = entry.batch
+            if batch is None:
+                assert entry.path is not None
+                batch = await loop.run_in_executor(self._spool_thread, self._spool.read, entry.path)
+            await loop.run_in_executor(
+                self._land_thread,
+                lambda: self._landing.commit(batch, may_be_landed=entry.may_be_landed),
+            )
+        finally:
+            self._committing = None
+        if entry.batch is not None:
+            self.memory_rows -= entry.batch.rows
+            entry.batch = None
+        if entry.path is not None:
+            self._spool.remove(entry.path)
+        self._on_commit(batch, self._clock.steady_s() - started)
+
+    def _failed(self, error: BaseException, attempt: int) -> None:
+        if self.failing_since is None:
+            self.failing_since = self._clock.steady_s()
+        self.last_error = str(error).strip().splitlines()[0][:300] if str(error) else repr(error)
+        if attempt in (0, 5) or attempt % 30 == 0:
+            _log.error("commit_failed", attempt=attempt + 1, error=self.last_error)
+
+    def _succeeded(self, attempt: int) -> None:
+        if attempt:
+            _log.info("commit_recovered", attempts=attempt + 1, waiting=len(self._entries) - 1)
+        self.failing_since = None
+        self.last_error = None
+
+    # --- spooling ---
+    async def _relieve(self) -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            while (entry := self._to_relieve()) is not None:
+                try:
+                    await self._to_disk(entry)
+                except SpoolFullError as error:
+                    if self.alarm is None:
+                        _log.critical("spool_full", error=str(error), trades=self.memory_rows)
+                    self.alarm = str(error)
+                    break
+            if self.alarm is not None and self.memory_rows <= self._spool_above_rows // 2:
+                _log.info("spool_alarm_over")
+                self.alarm = None
+
+    def _to_relieve(self) -> _Entry | None:
+        """The oldest batch that should go to disk now."""
+        lags = self.memory_rows > self._spool_above_rows or (
+            self.failing_s > _SPOOL_AFTER_FAILING_S and self.memory_rows > 0
+        )
+        if not lags:
+            return None
+        return next(
+            (e for e in self._entries if e.batch is not None and e is not self._committing), None
+        )
+
+    async def _to_disk(self, entry: _Entry) -> None:
+        batch = entry.batch
+        assert batch is not None
+        if entry.path is None:
+            loop = asyncio.get_running_loop()
+            path = await loop.run_in_executor(self._spool_thread, self._spool.put, batch)
+            if entry.batch is None:  # it landed in the meantime
+                self._spool.remove(path)
+                return
+            entry.path = path
+        if entry is not self._committing:
+            entry.batch = None
+            self.memory_rows -= batch.rows

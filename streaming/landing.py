@@ -1,0 +1,171 @@
+"""Land batches in the lake, each exactly once.
+
+A commit whose answer is lost (connection cut, server killed, storage frozen) may or may not have
+happened. Every batch writes its `(writer, sequence)` to `raw.commits` in its own transaction, so
+after a failure the lake itself is asked. A DuckDB instance that failed is not trusted again: it is
+closed, and the next attempt opens another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import duckdb
+import psycopg
+import pyarrow as pa
+
+from quant_pipeline import lake
+from quant_pipeline.catalog import CatalogError
+from quant_pipeline.settings import Settings
+from streaming.batch import Batch
+
+LANDING_ERRORS: Final = (duckdb.Error, psycopg.Error, CatalogError, lake.LakeError, OSError)
+"""What a lake that is away, full or broken raises; anything else is a bug and must surface."""
+
+_US = pa.timestamp("us")
+_GAP_COLUMNS = (
+    ("symbol", pa.string()),
+    ("first_id", pa.int64()),
+    ("last_id", pa.int64()),
+    ("detected_at", _US),
+    ("cause", pa.string()),
+    ("status", pa.string()),
+    ("repaired_at", _US),
+    ("trades_recovered", pa.int64()),
+)
+_SESSION_COLUMNS = (
+    ("session_id", pa.string()),
+    ("url", pa.string()),
+    ("symbols", pa.list_(pa.string())),
+    ("connected_at", _US),
+    ("disconnected_at", _US),
+    ("reason", pa.string()),
+    ("trades", pa.int64()),
+)
+
+
+class Landing:
+    """Commits batches; used from one thread at a time.
+
+    Args:
+        settings: names the lake.
+        venue: written into every row.
+        connect: opens the lake, `quant_pipeline.lake.connect` unless a test replaces it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        venue: str,
+        connect: Callable[[], duckdb.DuckDBPyConnection] | None = None,
+    ) -> None:
+        self._venue = venue
+        self._connect = connect or (lambda: lake.connect(settings=settings))
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The open lake; opened now if it is not."""
+        if self._connection is None:
+            connection = self._connect()
+            # The worker shares its machine: one thread sorts and writes a second of trades in
+            # milliseconds, and the cap keeps a hiccup of the lake from eating the memory.
+            connection.execute("SET threads = 1")
+            connection.execute("SET memory_limit = '512MB'")
+            self._connection = connection
+        return self._connection
+
+    def close(self) -> None:
+        """Close the lake; the next use opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(duckdb.Error):
+                connection.close()
+
+    def commit(self, batch: Batch, *, may_be_landed: bool) -> bool:
+        """Land the batch.
+
+        Args:
+            may_be_landed: ask the lake first whether it already is (after a failure or restart).
+
+        Returns:
+            False if it was there already.
+
+        Raises:
+            LANDING_ERRORS: the outcome is unknown; call again with `may_be_landed=True`.
+        """
+        try:
+            connection = self.connection()
+            if may_be_landed and self._is_landed(connection, batch):
+                return False
+            connection.execute("BEGIN")
+            self._write(connection, batch)
+            connection.execute("COMMIT")
+        except BaseException:
+            self.close()
+            raise
+        return True
+
+    def _is_landed(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> bool:
+        found = connection.execute(
+            "SELECT 1 FROM raw.commits WHERE writer = ? AND sequence = ?",
+            [batch.writer, batch.sequence],
+        ).fetchone()
+        return found is not None
+
+    def _write(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+        if batch.rows:
+            connection.register("batch_ticks", batch.ticks)
+            connection.execute("INSERT INTO raw.ticks SELECT * FROM batch_ticks")
+            connection.unregister("batch_ticks")
+        self._write_gaps(connection, batch)
+        self._write_sessions(connection, batch)
+        connection.execute(
+            "INSERT INTO raw.commits VALUES (?, ?, make_timestamp(?), ?)",
+            [batch.writer, batch.sequence, batch.sealed_us, batch.rows],
+        )
+
+    def _write_gaps(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+        for symbol in sorted({key.symbol for key in batch.gaps.replaced}):
+            keys = [key[1:] for key in batch.gaps.replaced if key.symbol == symbol]
+            # Ranges beside the exact keys: they let the lake skip files by their statistics.
+            connection.execute(
+                "DELETE FROM raw.capture_gaps WHERE venue = ? AND symbol = ? AND status = 'open'"
+                " AND first_id BETWEEN ? AND ?"
+                f" AND (first_id, last_id) IN ({', '.join(f'({a}, {b})' for a, b in keys)})",
+                [self._venue, symbol, min(keys)[0], max(keys)[0]],
+            )
+        if batch.gaps.rows:
+            connection.register("batch_gaps", _table(batch.gaps.rows, _GAP_COLUMNS))
+            connection.execute(
+                "INSERT INTO raw.capture_gaps SELECT ?, * FROM batch_gaps", [self._venue]
+            )
+            connection.unregister("batch_gaps")
+
+    def _write_sessions(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+        if not batch.sessions:
+            return
+        ended = [row.session_id for row in batch.sessions if row.disconnected_us is not None]
+        if ended:
+            connection.execute(
+                "DELETE FROM raw.capture_sessions WHERE session_id IN"
+                " (SELECT unnest(?::VARCHAR[]))",
+                [ended],
+            )
+        connection.register("batch_sessions", _table(batch.sessions, _SESSION_COLUMNS))
+        connection.execute(
+            "INSERT INTO raw.capture_sessions"
+            " SELECT session_id, ?, ?, url, symbols, connected_at, disconnected_at, reason, trades"
+            " FROM batch_sessions",
+            [batch.writer, self._venue],
+        )
+        connection.unregister("batch_sessions")
+
+
+def _table(rows: tuple[Any, ...], columns: tuple[tuple[str, pa.DataType], ...]) -> pa.Table:
+    arrays = [
+        pa.array(values, kind)
+        for values, (_, kind) in zip(zip(*rows, strict=True), columns, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, names=[name for name, _ in columns])

@@ -1,0 +1,104 @@
+"""Once a second: everything taken in becomes one batch on its way to the lake."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from streaming.backlog import Backlog
+from streaming.batch import Batch, Frozen, SessionRow, freeze, split_held, to_table
+from streaming.clock import Clock
+from streaming.continuity import Span
+from streaming.gaps import LONG_ABSENCE
+from streaming.intake import Intake
+from streaming.resume import LakeState
+
+
+class Recorder:
+    """Seals batches. One writer id for the life of the process, sequences from 0.
+
+    Args:
+        on_counts: told how many trades of each symbol a batch took in, at each seal.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        backlog: Backlog,
+        venue: str,
+        clock: Clock,
+        on_counts: Callable[[Mapping[str, int]], None] = lambda _counts: None,
+    ) -> None:
+        self._intake = intake
+        self._backlog = backlog
+        self._venue = venue
+        self._clock = clock
+        self._on_counts = on_counts
+        self._sequence = 0
+        self._carried: Frozen | None = None
+        self._sealing_rows = 0
+        self._sessions: list[SessionRow] = []
+        self.writer = uuid.uuid4().hex[:12]
+
+    @property
+    def waiting_rows(self) -> int:
+        """Trades in memory that have not landed."""
+        carried = 0 if self._carried is None else len(self._carried.trade_id)
+        return len(self._intake) + carried + self._sealing_rows + self._backlog.memory_rows
+
+    def session_row(self, row: SessionRow) -> None:
+        """Write this row with the next batch."""
+        self._sessions.append(row)
+
+    def resume(self, state: LakeState, resume_max_us: int) -> None:
+        """Continue where the lake ends."""
+        now_us = self._clock.now_us()
+        for name, position in state.positions.items():
+            symbol = self._intake.states[name]
+            symbol.continuity.next_id = position.last_id + 1
+            away_us = now_us - position.received_us
+            symbol.cause = LONG_ABSENCE if away_us > resume_max_us else "restart"
+        for row in state.open_gaps:
+            continuity = self._intake.states[row.symbol].continuity
+            continuity.next_id = max(continuity.next_id, row.last_id + 1)
+            continuity.add_missing(row.first_id, row.last_id)
+            for span in state.present[row]:
+                continuity.discard(*span)
+            self._intake.gaps.restore(row)
+
+    def declare(self, symbol: str, span: Span, cause: str) -> None:
+        """Miss ids that should be in the lake and are not."""
+        self._intake.states[symbol].continuity.add_missing(*span)
+        self._intake.gaps.declare(symbol, span, self._clock.now_us(), cause)
+
+    async def run(self, interval_s: float) -> None:
+        """Seal a batch every `interval_s` until cancelled."""
+        while True:
+            await asyncio.sleep(interval_s)
+            await self.seal()
+
+    async def seal(self, *, final: bool = False) -> None:
+        """Make a batch of what there is; `final`: of what waits for late ids too."""
+        now_us = self._clock.now_us()
+        gaps = self._intake.gaps
+        gaps.declare_due(2**62 if final else now_us)
+        changes = gaps.settle(now_us)
+        hold_from = {self._intake.states[name].index: first for name, first in gaps.holds().items()}
+        sessions, self._sessions = self._sessions, []
+        columns = self._intake.swap()
+        carried, self._carried = self._carried, None
+        self._sealing_rows = len(columns) + (0 if carried is None else len(carried.trade_id))
+        fresh = freeze(columns)
+        counts = np.bincount(fresh.symbol, minlength=len(self._intake.symbols))
+        self._on_counts(Counter(dict(zip(self._intake.symbols, counts.tolist(), strict=True))))
+        ready, self._carried = await asyncio.to_thread(split_held, fresh, carried, hold_from)
+        self._sealing_rows = 0
+        table = to_table(ready, self._venue, self._intake.symbols)
+        batch = Batch(self.writer, self._sequence, now_us, table, changes, tuple(sessions))
+        if batch:
+            self._sequence += 1
+            self._backlog.put(batch)

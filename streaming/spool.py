@@ -1,0 +1,146 @@
+"""Batches that the lake cannot take yet, as files: Arrow IPC, checksummed, in order.
+
+A file is the Arrow stream followed by its SHA-256. It is written beside its name, flushed to the
+disk and renamed, so a name is always a whole file; the checksum tells a file that the disk damaged
+later. The batch keeps its (writer, sequence): a batch that had landed before a crash is recognised.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+
+from streaming.batch import Batch, SessionRow
+from streaming.gaps import GapChanges
+
+_DIGEST_BYTES = 32
+_SUFFIX = ".arrow"
+_KEY = b"quant.batch"
+
+
+class SpoolFullError(OSError):
+    """The disk, or the part of it that the setting allows, is full."""
+
+
+class DamagedSpoolError(ValueError):
+    """A spooled file does not match its checksum; it was moved aside."""
+
+
+class _Header(msgspec.Struct):
+    writer: str
+    sequence: int
+    sealed_us: int
+    gaps: GapChanges
+    sessions: tuple[SessionRow, ...]
+
+
+class Spool:
+    """A folder of batches, oldest first.
+
+    Args:
+        folder: made when first needed.
+        max_bytes: refuse to grow beyond this.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._sizes = {path.name: path.stat().st_size for path in folder.glob(f"*{_SUFFIX}")}
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all spooled files."""
+        return sum(self._sizes.values())
+
+    def put(self, batch: Batch) -> Path:
+        """Write a batch to disk; returns its file.
+
+        Raises:
+            SpoolFullError: it does not fit; nothing is left behind.
+        """
+        content = encode(batch)
+        if self.bytes + len(content) > self._max_bytes:
+            raise SpoolFullError(
+                errno.EDQUOT,
+                f"spool {self._folder} holds {self.bytes:,} bytes and may hold "
+                f"{self._max_bytes:,}: raise setting 'spool_max_mb' or bring the lake back",
+            )
+        # Sorted by name is sorted by age, across restarts of the worker.
+        name = f"{batch.sealed_us:020d}-{batch.writer}-{batch.sequence:010d}{_SUFFIX}"
+        path = self._folder / name
+        partial = path.with_suffix(".partial")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.rename(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise SpoolFullError(
+                error.errno, f"spool {self._folder} cannot be written: {error.strerror}"
+            ) from error
+        self._sizes[name] = len(content)
+        return path
+
+    def files(self) -> Iterator[Path]:
+        """Spooled files, oldest first."""
+        for name in sorted(self._sizes):
+            yield self._folder / name
+
+    def read(self, path: Path) -> Batch:
+        """Read a file back.
+
+        Raises:
+            DamagedSpoolError: its checksum is wrong; it now ends in `.damaged`.
+        """
+        content = path.read_bytes()
+        try:
+            return decode(content)
+        except DamagedSpoolError:
+            path.rename(path.with_suffix(".damaged"))
+            self._sizes.pop(path.name, None)
+            raise
+
+    def remove(self, path: Path) -> None:
+        """Forget a file whose batch has landed."""
+        path.unlink(missing_ok=True)
+        self._sizes.pop(path.name, None)
+
+
+def encode(batch: Batch) -> bytes:
+    """A batch as bytes that prove themselves."""
+    header = _Header(batch.writer, batch.sequence, batch.sealed_us, batch.gaps, batch.sessions)
+    table = batch.ticks.replace_schema_metadata({_KEY: msgspec.json.encode(header)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    body: bytes = sink.getvalue().to_pybytes()
+    return body + hashlib.sha256(body).digest()
+
+
+def decode(content: bytes) -> Batch:
+    """The batch that `encode` made bytes of; raises DamagedSpoolError on any other bytes."""
+    body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise DamagedSpoolError(f"{len(content)} bytes do not match their checksum")
+    table = pa.ipc.open_stream(body).read_all()
+    header = msgspec.json.decode(table.schema.metadata[_KEY], type=_Header)
+    return Batch(
+        header.writer,
+        header.sequence,
+        header.sealed_us,
+        table.replace_schema_metadata(None),
+        header.gaps,
+        header.sessions,
+    )

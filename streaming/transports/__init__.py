@@ -1,0 +1,1 @@
+"""WebSocket libraries behind `streaming.connection.Transport`, one file each."""
