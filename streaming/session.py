@@ -84,6 +84,7 @@ class Session:
         self._renewal = asyncio.Event()
         self._renewal_reason = ""
         self._current: _Leg | None = None
+        self._earlier_trades = 0
         self.connects = 0
         self.last_reason: str | None = None
 
@@ -91,6 +92,11 @@ class Session:
     def connected_us(self) -> int | None:
         """When the connection in use was opened; None while there is none."""
         return self._current.connected_us if self._current else None
+
+    @property
+    def received(self) -> int:
+        """Trades received on all its connections, duplicates included."""
+        return self._earlier_trades + (self._current.channel.trades if self._current else 0)
 
     def renew(self, reason: str) -> None:
         """Replace the connection, with an overlap."""
@@ -267,6 +273,7 @@ class Session:
         if leg.connection is not None:
             self._flow.remove(leg.connection)
             leg.connection = None
+            self._earlier_trades += leg.channel.trades
             self.last_reason = reason
             self._on_row(self._row(leg, self._clock.now_us(), reason))
 
