@@ -9,8 +9,13 @@ arrays use NaN. ``docs/analytics.md`` lists every name with its formula, units, 
 from quant_pipeline.analytics.cointegration import (
     Cointegration,
     CointegrationDirections,
+    Johansen,
+    benjamini_hochberg,
+    benjamini_yekutieli,
     engle_granger,
     engle_granger_directions,
+    johansen,
+    scan,
 )
 from quant_pipeline.analytics.correlation import (
     CorrelationBreakdown,
@@ -29,18 +34,21 @@ from quant_pipeline.analytics.correlation import (
     shrunk_correlation,
     timeframe_correlations,
 )
-from quant_pipeline.analytics.diagnostics import DataQuality, data_quality
+from quant_pipeline.analytics.diagnostics import (
+    DataQuality,
+    data_quality,
+)
 from quant_pipeline.analytics.hedge import (
     DolsFit,
+    KalmanHedge,
     OlsFit,
     TlsFit,
     dynamic_ols,
+    kalman_hedge,
     ols,
     rolling_ols,
     total_least_squares,
 )
-from quant_pipeline.analytics.johansen import Johansen, johansen
-from quant_pipeline.analytics.kalman import KalmanHedge, kalman_hedge
 from quant_pipeline.analytics.liquidity import (
     Amihud,
     KyleLambda,
@@ -140,6 +148,8 @@ __all__ = [
     "adf",
     "align",
     "amihud",
+    "benjamini_hochberg",
+    "benjamini_yekutieli",
     "correlation_breakdown",
     "corwin_schultz",
     "cross_correlation",
@@ -177,6 +187,7 @@ __all__ = [
     "rolling_correlation",
     "rolling_ols",
     "rolling_vwap",
+    "scan",
     "shrunk_correlation",
     "simple_returns",
     "spread",

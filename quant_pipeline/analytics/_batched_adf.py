@@ -91,7 +91,7 @@ def _gram(level: FloatArray, difference: FloatArray, order: int, trend: str) -> 
     gram = np.empty((count, k + order + 2, k + order + 2))
     gram[:, :k, :k] = terms.T @ terms
     gram[:, :k, k] = lev @ terms
-    gram[:, k, k] = np.einsum("ij,ij->i", lev, lev)
+    gram[:, k, k] = np.vecdot(lev, lev)
     lagged_products = np.empty((count, order + 1, order + 1))
     response = difference[:, order:]
     # Position of the j-th lagged difference in the matrix; lag 0, the response, comes last.
@@ -99,8 +99,8 @@ def _gram(level: FloatArray, difference: FloatArray, order: int, trend: str) -> 
     for j in range(order + 1):
         lagged = difference[:, order - j : n - 1 - j]
         gram[:, :k, position[j]] = lagged @ terms
-        gram[:, k, position[j]] = np.einsum("ij,ij->i", lev, lagged)
-        lagged_products[:, 0, j] = np.einsum("ij,ij->i", response, lagged)
+        gram[:, k, position[j]] = np.vecdot(lev, lagged)
+        lagged_products[:, 0, j] = np.vecdot(response, lagged)
     entering = difference[:, :order][:, ::-1]  # d[order-1], d[order-2], …: before the sample
     leaving = difference[:, ::-1][:, :order]  # d[n-2], d[n-3], …: its last rows
     for j in range(order):

@@ -11,8 +11,6 @@ from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
 from quant_pipeline.analytics._inputs import FloatArray, as_matrix, require_at_least
 
-__all__ = ["Johansen", "johansen"]
-
 #: Osterwald-Lenum (1992), table 1*: constant restricted to the cointegrating relation; 10, 5 and
 #: 1 % points by number of series minus rank, 1 … 11, as R's urca uses them.
 _RESTRICTED_TRACE = (

@@ -15,9 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize
 
 from quant_pipeline.analytics._inputs import FloatArray, as_pair
-from quant_pipeline.analytics.hedge import ols
-
-__all__ = ["KalmanHedge", "kalman_hedge"]
+from quant_pipeline.analytics._regression import ols
 
 
 @dataclass(frozen=True, slots=True, eq=False)
