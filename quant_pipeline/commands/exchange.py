@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quant_pipeline import settings as settings_module
-from quant_pipeline.commands.console import console
+from quant_pipeline.commands.console import console, messages
 
 if TYPE_CHECKING:
+    from streaming.exchange.faults import Faults
     from streaming.exchange.market import Source
+    from streaming.exchange.server import LocalExchange
 
 
 class Start(StrEnum):
@@ -62,11 +65,18 @@ def exchange(
     rate: Annotated[
         float, typer.Option(help="Synthetic: trades a second over all symbols.")
     ] = 100.0,
-    seed: Annotated[int, typer.Option(help="Synthetic: seed of the market.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the synthetic market and of --chaos.")] = 0,
     trades: Annotated[
         int | None, typer.Option(help="Synthetic: the market ends after so many; default: never.")
     ] = None,
     quotes: Annotated[bool, typer.Option(help="Synthetic: make bookTicker events too.")] = True,
+    chaos: Annotated[
+        bool,
+        typer.Option("--chaos", help="Random faults of every kind, after --seed; see the docs."),
+    ] = False,
+    faults: Annotated[
+        Path | None, typer.Option(help="TOML file of fault rates and scripted faults.")
+    ] = None,
     speed: Annotated[
         str, typer.Option(help="Market seconds per second; 'max' or 0: as fast as clients read.")
     ] = "1",
@@ -85,6 +95,8 @@ def exchange(
     settings = settings_module.get()
     if synthetic and (recording is not None or loop):
         raise typer.BadParameter("--synthetic cannot go with --recording or --loop")
+    if chaos and faults is not None:
+        raise typer.BadParameter("--chaos cannot go with --faults; set chaos_every_s in the file")
     source = (
         _simulated(symbols, rate, seed, trades, quotes) if synthetic else _recorded(recording, loop)
     )
@@ -95,6 +107,7 @@ def exchange(
             port=settings.exchange_port if port is None else port,
             speed=_speed(speed),
             start=start.value,
+            faults=_faults(faults, chaos, seed),
         )
     )
 
@@ -103,6 +116,14 @@ def _recorded(recording: Path | None, loop: bool) -> Source:
     from streaming.exchange.recording import SHIPPED, RecordingSource
 
     return RecordingSource(recording or SHIPPED, loop=loop)
+
+
+def _faults(path: Path | None, chaos: bool, seed: int) -> Faults | None:
+    from streaming.exchange.faults import Faults
+
+    if path is not None:
+        return Faults.load(path)
+    return Faults.chaos(seed) if chaos else None
 
 
 def _simulated(symbols: str, rate: float, seed: int, trades: int | None, quotes: bool) -> Source:
@@ -134,3 +155,19 @@ async def _serve(source: Source, **options: Any) -> None:
             soft_wrap=True,
         )
         await stop.wait()
+        _report(server)
+
+
+def _report(server: LocalExchange) -> None:
+    counts = ", ".join(f"{kind} {count}" for kind, count in sorted(server.injected.items()))
+    console.print(
+        f"{sum(map(server.trade_count, server.symbols))} trades on "
+        f"{server.connections_made} connections; faults: {counts or 'none'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for kind, number in sorted(Counter(v.kind for v in server.violations).items()):
+        example = next(v for v in server.violations if v.kind == kind)
+        messages.print(
+            f"limit broken: {kind}, {number} times; first: {example.detail}", style="red"
+        )

@@ -10,8 +10,9 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from streaming.exchange.limits import MAX_MESSAGES, MAX_STREAMS, RateLimit, Violation
-from streaming.exchange.payloads import PING, PONG, TEXT, frame
-from streaming.exchange.subscriptions import Subscriptions
+from streaming.exchange.link import Link
+from streaming.exchange.payloads import PING, PONG, TEXT, envelope, frame
+from streaming.exchange.subscriptions import SHUTDOWN_STREAM, Subscriptions
 
 _MAX_REQUEST_BYTES = 1 << 20
 _HIGH_WATER_BYTES = 1 << 18
@@ -26,8 +27,10 @@ class Connection:
         request: the upgrade request.
         subscriptions: what the address asked for.
         number: 0, 1, 2… in the order of connecting.
+        link: what happens to frames on their way.
         report: told of each violation.
         changed: told when the subscriptions changed.
+        expired: told when the connection's lifetime is over.
         ping_interval_s: time between pings.
         pong_timeout_s: how long a ping may stay unanswered.
         max_age_s: how long the connection lives.
@@ -39,18 +42,22 @@ class Connection:
         subscriptions: Subscriptions,
         *,
         number: int,
+        link: Link,
         report: Callable[[Violation], None],
         changed: Callable[[], None],
+        expired: Callable[[], None],
         ping_interval_s: float,
         pong_timeout_s: float,
         max_age_s: float,
     ) -> None:
         self.subscriptions = subscriptions
         self.number = number
+        self.link = link
         self.peer = request.remote or "unknown"
         self._request = request
         self._report = report
         self._changed = changed
+        self._expired = expired
         self._ping_interval_s = ping_interval_s
         self._pong_timeout_s = pong_timeout_s
         self._max_age_s = max_age_s
@@ -63,7 +70,6 @@ class Connection:
         self._unanswered: dict[bytes, float] = {}
         self._mute = False
         self._closing = False
-        self.opened_at_s = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -88,7 +94,6 @@ class Connection:
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
         loop = asyncio.get_running_loop()
-        self.opened_at_s = loop.time()
         background = [asyncio.create_task(self._ping()), asyncio.create_task(self._expire())]
         try:
             if not self._within_stream_limit():
@@ -139,19 +144,21 @@ class Connection:
             await asyncio.sleep(min(next_ping_s, oldest_s + self._pong_timeout_s) - loop.time())
             now_s = loop.time()
             if now_s - min(self._unanswered.values(), default=now_s) >= self._pong_timeout_s:
-                self._report(
-                    Violation("no_pong", self.peer, f"no pong for {self._pong_timeout_s:g} s")
-                )
+                if not self._mute:
+                    detail = f"no pong for {self._pong_timeout_s:g} s"
+                    self._report(Violation("no_pong", self.peer, detail))
                 self.abort()
                 return
             if now_s >= next_ping_s:
                 payload = b"%d" % int(now_s * 1_000)
                 self._unanswered[payload] = now_s
+                # What a half-open connection swallows stays unanswered and ends it.
                 self.send(frame(payload, PING))
                 next_ping_s += self._ping_interval_s
 
     async def _expire(self) -> None:
         await asyncio.sleep(self._max_age_s)
+        self._expired()
         await self.close(_GOING_AWAY, "connection lifetime is over")
 
     # --- sending ---
@@ -160,6 +167,11 @@ class Connection:
         transport = self._transport
         if transport is not None and not self._mute and self.is_open:
             transport.write(data)
+
+    def announce_shutdown(self, payload: bytes) -> None:
+        """Send a `serverShutdown` event, which needs no subscription."""
+        combined = self.subscriptions.combined
+        self.send(frame(envelope(SHUTDOWN_STREAM, payload) if combined else payload))
 
     async def drain(self) -> None:
         """Wait until the client has taken most of what was written, or is gone."""
@@ -188,6 +200,14 @@ class Connection:
         if self._transport is not None:
             self._transport.abort()
 
+    def cut_mid_frame(self) -> None:
+        """End the connection in the middle of a frame."""
+        self.send(frame(b'{"e":"trade","E":' + b"0" * 200)[:40])
+        self._closing = True
+        if self._transport is not None:
+            self._transport.close()
+
     def go_half_open(self) -> None:
         """Stop sending and answering, but leave the socket open: what a dead route looks like."""
         self._mute = True
+        self._changed()

@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection
 from typing import Literal
 
 from streaming.exchange.connection import Connection
-from streaming.exchange.market import Event, Source
+from streaming.exchange.injector import Injector
+from streaming.exchange.market import Event
 from streaming.exchange.publisher import Publisher, drain
+from streaming.exchange.tape import Tape
 
 Start = Literal["first", "all", "now"]
 """When a market starts: at the first subscription, when every symbol's trades are subscribed to,
@@ -29,7 +31,8 @@ class Pacer:
 
     def __init__(
         self,
-        source: Source,
+        tape: Tape,
+        injector: Injector,
         publisher: Publisher,
         connections: Collection[Connection],
         *,
@@ -38,7 +41,8 @@ class Pacer:
         published: int,
         now_us: Callable[[], int],
     ) -> None:
-        self._source = source
+        self._source = tape
+        self._injector = injector
         self._publisher = publisher
         self._connections = connections
         self._speed = speed
@@ -48,7 +52,7 @@ class Pacer:
         self._changed = asyncio.Event()
         self.started = asyncio.Event()
         self.exhausted = asyncio.Event()
-        self.market_us = source.next_at_us() or 0
+        self.market_us = tape.next_at_us() or 0
 
     def connections_changed(self) -> None:
         """A client came, went, or changed its subscriptions."""
@@ -64,10 +68,12 @@ class Pacer:
         self._publish_head_start()
         await self._wait_for(self._may_start)
         self.started.set()
+        self._injector.start(self._source.next_at_us() or self.market_us)
         if self._speed == MAX_SPEED:
             await self._run_at_maximum()
         else:
             await self._run_by_the_clock()
+        self._publisher.release_held(self._connections)
         self._publisher.complete_aggregates(None, self._connections)
         await drain(self._connections)
         self.exhausted.set()
@@ -81,10 +87,11 @@ class Pacer:
             self.market_us = events[-1].at_us
 
     async def _run_at_maximum(self) -> None:
-        while events := self._source.take(None, _BATCH):
+        while self._source.next_at_us() is not None:
             await self._wait_for(self._has_listener)
-            self._publish(events)
-            self.market_us = events[-1].at_us
+            if not self._publish_due(None):
+                self.market_us = max(self.market_us, self._injector.next_at_us() or 0)
+            self._inject_due()
             await drain(self._connections)
             await asyncio.sleep(0)
 
@@ -97,11 +104,35 @@ class Pacer:
             wait_s = (next_us - origin_us) / 1e6 / self._speed - (loop.time() - origin_s)
             await asyncio.sleep(min(max(wait_s, _SHORTEST_SLEEP_S), _LONGEST_SLEEP_S))
             now_us = origin_us + int((loop.time() - origin_s) * self._speed * 1e6)
-            self.market_us = now_us
-            while events := self._source.take(now_us, _BATCH):
-                self._publish(events)
+            while self._publish_due(now_us) or self._fault_before(now_us):
+                self._inject_due()
                 await asyncio.sleep(0)
+            self.market_us = max(now_us, self.market_us)
             self._publisher.complete_aggregates(self.venue_time_us(), self._connections)
+
+    def _publish_due(self, now_us: int | None) -> bool:
+        """Publish a batch, none of it later than `now_us` or the next fault."""
+        fault_us = self._injector.next_at_us()
+        until_us = now_us
+        if fault_us is not None:
+            until_us = fault_us if now_us is None else min(now_us, fault_us)
+        left = self._injector.trades_until_next(self._publisher.trades)
+        events = self._source.take(until_us, _BATCH if not left else min(left, _BATCH))
+        if events:
+            self._publish(events)
+            self.market_us = max(self.market_us, events[-1].at_us)
+        return bool(events)
+
+    def _fault_before(self, now_us: int) -> bool:
+        """Move on to the next fault if it is due; tell whether it is."""
+        fault_us = self._injector.next_at_us()
+        if fault_us is None or fault_us > now_us:
+            return False
+        self.market_us = max(self.market_us, fault_us)
+        return True
+
+    def _inject_due(self) -> None:
+        self._injector.run_due(self.market_us, self.venue_time_us(), self._publisher.trades)
 
     def _publish(self, events: list[Event]) -> None:
         self._publisher.publish(events, self._connections)

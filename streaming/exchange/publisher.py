@@ -38,8 +38,18 @@ class Publisher:
         self._keep(events)
         groups = self._listening(connections)
         for writer, group in groups:
-            self._send(frames(writer.payloads(events)), group)
+            clear = [connection for connection in group if connection.link.is_clear]
+            if clear:
+                self._send(frames(writer.payloads(events)), clear)
+            for connection in group:
+                if not connection.link.is_clear:
+                    self._send(frames(_over_link(events, writer, connection)), [connection])
         self._send_aggregates(groups)
+
+    def release_held(self, connections: Iterable[Connection]) -> None:
+        """Send the frames that links hold back."""
+        for connection in connections:
+            self._send(frames(connection.link.release(None)), [connection])
 
     def complete_aggregates(self, venue_us: int | None, connections: Iterable[Connection]) -> None:
         """Send the aggregates that have grown no further for a while (None: all)."""
@@ -100,6 +110,14 @@ class Publisher:
                 detail = f"{connection.buffered_bytes} bytes unread"
                 self.violations.append(Violation("slow_client", connection.peer, detail))
                 connection.abort()
+
+
+def _over_link(events: Sequence[Event], writer: Writer, connection: Connection) -> list[bytes]:
+    out: list[bytes] = []
+    for event in events:
+        for payload in writer.payloads([event]):
+            out += connection.link.send(payload, event.at_us)
+    return out
 
 
 async def drain(connections: Iterable[Connection]) -> None:

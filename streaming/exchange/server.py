@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +14,9 @@ import msgspec
 from aiohttp import web
 
 from streaming.exchange.connection import Connection
+from streaming.exchange.faults import Fault, FaultKind, Faults
 from streaming.exchange.history import TradeColumns, TradeHistory
+from streaming.exchange.injector import Injector
 from streaming.exchange.limits import (
     ATTEMPT_WINDOW_S,
     MAX_ATTEMPTS,
@@ -27,9 +30,19 @@ from streaming.exchange.publisher import Publisher
 from streaming.exchange.recording import RecordingSource
 from streaming.exchange.rest import ENDPOINTS, Endpoint, RestError, RestMarket
 from streaming.exchange.subscriptions import Subscriptions
+from streaming.exchange.tape import Hole, Tape
 
 ALL_TRADES = 2**62
 """`published=ALL_TRADES`: the whole (finite) market has been made when the exchange opens."""
+
+
+_LIFETIME_S = 86_400.0
+_FAILURES = {
+    400: (-1100, "Illegal characters found in a parameter."),
+    418: (-1003, "Way too much request weight used; IP banned."),
+    429: (-1003, "Too much request weight used."),
+    500: (-1000, "An unknown error occurred while processing the request."),
+}
 
 
 class LocalExchange:
@@ -45,7 +58,7 @@ class LocalExchange:
             WebSocket client gets them.
         ping_interval_s: seconds between the server's pings.
         pong_timeout_s: seconds that a ping may stay unanswered.
-        max_age_s: seconds that a connection lives.
+        faults: what goes wrong.
         max_buffer_bytes: bytes a client may leave unread before it is cut (at maximum speed the
             market waits instead).
         clock_ns: wall clock, ns since 1970.
@@ -69,7 +82,7 @@ class LocalExchange:
         published: int = 0,
         ping_interval_s: float = 20.0,
         pong_timeout_s: float = 60.0,
-        max_age_s: float = 86_400.0,
+        faults: Faults | None = None,
         max_buffer_bytes: int = 32 << 20,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -78,7 +91,8 @@ class LocalExchange:
         self._source = RecordingSource(source) if isinstance(source, str | Path) else source
         self._host, self._port = host, port
         self._ping_interval_s, self._pong_timeout_s = ping_interval_s, pong_timeout_s
-        self._max_age_s = max_age_s
+        faults = faults or Faults()
+        self._max_age_s = _LIFETIME_S if faults.max_age_s is None else faults.max_age_s
         self._clock_ns = clock_ns
         self._connections: dict[int, Connection] = {}
         self._opened = 0
@@ -87,8 +101,11 @@ class LocalExchange:
         self._publisher = Publisher(
             max_buffer_bytes=None if speed == MAX_SPEED else max_buffer_bytes
         )
+        self._tape = Tape(self._source)
+        self._injector = Injector(faults, self._tape, self._connections.values())
         self._pacer = Pacer(
-            self._source,
+            self._tape,
+            self._injector,
             self._publisher,
             self._connections.values(),
             speed=speed,
@@ -97,7 +114,7 @@ class LocalExchange:
             now_us=self._now_us,
         )
         self._market = RestMarket(
-            self._instruments, self._publisher.histories, set(), self.venue_time_us
+            self._instruments, self._publisher.histories, self._tape.halted, self.venue_time_us
         )
         self._runner: web.AppRunner | None = None
         self._pacing: asyncio.Task[None] | None = None
@@ -126,6 +143,7 @@ class LocalExchange:
         assert self._runner is not None
         assert self._pacing is not None
         self._pacing.cancel()
+        self._injector.stop()
         (outcome,) = await asyncio.gather(self._pacing, return_exceptions=True)
         open_connections = list(self._connections.values())
         await asyncio.gather(*(each.close() for each in open_connections), return_exceptions=True)
@@ -178,6 +196,19 @@ class LocalExchange:
         """Every trade of `symbol` published so far: what a perfect capture would hold."""
         return self._history(symbol).columns()
 
+    @property
+    def injected(self) -> Counter[FaultKind]:
+        """How often each fault happened."""
+        return self._injector.injected
+
+    def inject(self, fault: Fault) -> None:
+        """Make `fault` happen now, whatever its time says."""
+        self._injector.inject(fault, self._pacer.market_us, self.venue_time_us())
+
+    def holes(self, symbol: str) -> list[Hole]:
+        """The trade ids of `symbol` that the venue itself lacks, in order."""
+        return list(self._tape.holes.get(symbol, []))
+
     def venue_time_us(self) -> int:
         """The venue's clock: the market's own time, never behind its last event."""
         return self._pacer.venue_time_us()
@@ -210,6 +241,9 @@ class LocalExchange:
     def _instruments(self) -> Mapping[str, Instrument]:
         return {each.symbol: each for each in self._source.instruments}
 
+    def _note_expiry(self) -> None:
+        self._injector.injected[FaultKind.LIFETIME] += 1
+
     def _now_us(self) -> int:
         return self._clock_ns() // 1_000
 
@@ -233,8 +267,10 @@ class LocalExchange:
             request,
             Subscriptions(streams, combined=combined, microseconds=_in_microseconds(request)),
             number=self._opened,
+            link=self._injector.link(self._opened),
             report=self.violations.append,
             changed=self._pacer.connections_changed,
+            expired=self._note_expiry,
             ping_interval_s=self._ping_interval_s,
             pong_timeout_s=self._pong_timeout_s,
             max_age_s=self._max_age_s,
@@ -251,11 +287,11 @@ class LocalExchange:
         self, endpoint: Endpoint
     ) -> Callable[[web.Request], asyncio.Future[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
-            return self._answer(endpoint, request)
+            return await self._answer(endpoint, request)
 
         return handle  # type: ignore[return-value]
 
-    def _answer(self, endpoint: Endpoint, request: web.Request) -> web.Response:
+    async def _answer(self, endpoint: Endpoint, request: web.Request) -> web.Response:
         peer = request.remote or "unknown"
         account = self._weights.setdefault(peer, RequestWeight())
         verdict = account.spend(endpoint.weight, self._clock_ns() / 1e9)
@@ -271,6 +307,13 @@ class LocalExchange:
                 "polling the API.",
             }
             return _json(body, status=verdict.status, headers=headers)
+        fault = self._injector.next_rest_fault() if endpoint.is_market_data else None
+        if fault is not None and fault.kind is FaultKind.REST_ERROR:
+            return _failure(fault, headers)
+        if fault is not None and fault.kind is FaultKind.REST_EMPTY:
+            return _json([], headers=headers)
+        if fault is not None:
+            await asyncio.sleep(fault.duration_s)
         unit_us = 1 if _in_microseconds(request) else 1_000
         try:
             return _json(endpoint.answer(self._market, request.query, unit_us), headers=headers)
@@ -285,6 +328,13 @@ def _split(streams: str) -> list[str]:
 def _in_microseconds(request: web.Request) -> bool:
     unit = request.query.get("timeUnit", request.headers.get("X-MBX-TIME-UNIT"))
     return unit is not None and unit.upper() == "MICROSECOND"
+
+
+def _failure(fault: Fault, headers: dict[str, str]) -> web.Response:
+    if fault.status in (418, 429):
+        headers = {**headers, "Retry-After": str(fault.retry_after_s)}
+    code, message = _FAILURES[fault.status]
+    return _json({"code": code, "msg": message}, status=fault.status, headers=headers)
 
 
 def _json(body: object, *, status: int = 200, headers: Mapping[str, str]) -> web.Response:
