@@ -1,23 +1,24 @@
 """Correlations of ticks sampled on clocks of several speeds, and the Epps curve."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
 from quant_pipeline.analytics._tick_inputs import (
-    FloatArray,
     TimeArray,
-    at_least,
     open_unit_interval,
     positive,
+    positive_number,
     same_length,
     stamps,
-    vector,
 )
 
 _SCHEMA = {
@@ -35,15 +36,22 @@ _SCHEMA = {
 
 
 def timeframe_correlations(
-    ticks: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]],
+    ticks: Mapping[str, tuple[ArrayLike, ArrayLike]],
     intervals: Sequence[float],
     *,
     confidence: float = 0.95,
 ) -> pl.DataFrame:
     """Correlation of log returns of every pair of symbols on every one of several timeframes.
 
-    Each timeframe is bars of calendar buckets `[k·interval, (k+1)·interval)`, closed by the last
-    tick in them; a bucket without a tick repeats the previous close (previous-tick sampling).
+    Formula
+    -------
+    Pearson correlation of log returns of the closes of calendar buckets
+    [k·interval, (k+1)·interval). A bucket without a tick repeats the previous close (previous-tick
+    sampling).
+
+    Units
+    -----
+    ``interval`` in the unit of the stamps; correlations dimensionless; stale shares 0–1.
 
     Parameters
     ----------
@@ -58,17 +66,23 @@ def timeframe_correlations(
     Returns
     -------
     polars.DataFrame, one row per interval and pair
-        `interval, x, y, correlation, lower, upper, n, stale_share_x, stale_share_y, reason`.
-        `n` counts returns. `lower` and `upper` are Fisher's interval, which assumes independent
-        normal returns: too narrow for real ones. `stale_share_*` is the share of buckets in which
-        that symbol did not trade; the larger, the more the correlation is biased to zero (Epps).
-        `reason` is null where the correlation is defined. To see one timeframe as a matrix:
-        `frame.filter(pl.col("interval") == 60).pivot("y", index="x", values="correlation")`.
+        ``interval, x, y, correlation, lower, upper, n, stale_share_x, stale_share_y, reason``.
+        ``n`` counts returns. ``lower`` and ``upper`` are Fisher's interval, which assumes
+        independent normal returns: too narrow for real ones. ``stale_share_*`` is the share of
+        buckets in which that symbol did not trade; the larger, the more the correlation is biased
+        to zero (Epps). ``reason`` is null where the correlation is defined. To see one timeframe as
+        a matrix: ``frame.filter(pl.col("interval") == 60).pivot("y", index="x",
+        values="correlation")``.
 
     Raises
     ------
     ValueError
         If fewer than two symbols are given, stamps go back, or a price or interval is not positive.
+
+    References
+    ----------
+    Dacorogna et al. (2001), "An Introduction to High-Frequency Finance", §2.3 (previous tick);
+    Fisher, R. A. (1921), Metron 1, 3–32 (the interval).
 
     Examples
     --------
@@ -76,49 +90,57 @@ def timeframe_correlations(
     >>> b = ([0, 2, 3, 4, 5], [20, 21, 23, 22, 25])
     >>> frame = timeframe_correlations({"a": a, "b": b}, [1, 2])
     >>> frame.select("interval", pl.col("correlation").round(4), "n", "stale_share_y").rows()
-    [(1.0, 0.6825, 5, 0.16666666666666666), (2.0, nan, 2, 0.0)]
+    [(1.0, 0.6825, 5, 0.16666666666666666), (2.0, None, 2, 0.0)]
     """
-    at_least(len(ticks), 2, "the number of symbols")
+    require_at_least(len(ticks), "the number of symbols", 2)
     open_unit_interval(confidence, "confidence")
     series = {symbol: _series(symbol, *pair) for symbol, pair in ticks.items()}
     rows: list[tuple[object, ...]] = []
     for interval in intervals:
-        positive(vector([interval], "interval"), "interval")
+        positive_number(interval, "interval")
         closes = closes_on_clock(list(series.values()), interval)
         for (x, i), (y, j) in combinations(zip(series, closes, strict=True), 2):
             rows.append((float(interval), x, y, *_correlation_row(i, j, confidence)))
-    return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    return pl.DataFrame(rows, schema=_SCHEMA, orient="row").fill_nan(None)
 
 
 def epps_curve(
-    ts_a: npt.ArrayLike,
-    price_a: npt.ArrayLike,
-    ts_b: npt.ArrayLike,
-    price_b: npt.ArrayLike,
+    ts_a: ArrayLike,
+    price_a: ArrayLike,
+    ts_b: ArrayLike,
+    price_b: ArrayLike,
     intervals: Sequence[float],
     *,
     confidence: float = 0.95,
 ) -> pl.DataFrame:
     """How the correlation of two traded prices fades as they are sampled faster.
 
+    Formula
+    -------
+    As ``timeframe_correlations``, one point an interval.
+
+    Units
+    -----
+    ``interval`` in the unit of the stamps; correlations dimensionless; stale shares 0–1.
+
     Parameters
     ----------
-    ts_a, price_a, ts_b, price_b : array_like
-        As for :func:`hayashi_yoshida`, whose estimate is what the curve would reach without the
+    ts_a, price_a, ts_b, price_b : array
+        As for ``hayashi_yoshida``, whose estimate is what the curve would reach without the
         fading.
     intervals, confidence
-        As for :func:`timeframe_correlations`.
+        As for ``timeframe_correlations``.
 
     Returns
     -------
     polars.DataFrame, one row per interval
-        `interval, correlation, lower, upper, n, stale_share_a, stale_share_b, reason`, as
-        :func:`timeframe_correlations` explains them.
+        ``interval, correlation, lower, upper, n, stale_share_a, stale_share_b, reason``, as
+        ``timeframe_correlations`` explains them.
 
     Raises
     ------
     ValueError
-        As :func:`timeframe_correlations`.
+        As ``timeframe_correlations``.
 
     References
     ----------
@@ -142,14 +164,15 @@ def epps_curve(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Closes:
     log_close: FloatArray
     stale_share: float
 
 
-def _series(symbol: str, ts: npt.ArrayLike, price: npt.ArrayLike) -> tuple[TimeArray, FloatArray]:
-    times, prices = stamps(ts, f"{symbol} stamps"), vector(price, f"{symbol} prices")
+def _series(symbol: str, ts: ArrayLike, price: ArrayLike) -> tuple[TimeArray, FloatArray]:
+    times = stamps(ts, f"{symbol} stamps")
+    prices = as_series(price, f"{symbol} prices", allow_nan=True)
     same_length(**{f"{symbol} stamps": times, f"{symbol} prices": prices})
     positive(prices, f"{symbol} prices", missing_allowed=True)
     seen = ~np.isnan(prices)
@@ -200,7 +223,7 @@ def _correlation_row(x: _Closes, y: _Closes, confidence: float) -> tuple[object,
 
 
 def fisher_interval(correlation: float, n: int, confidence: float) -> tuple[float, float]:
-    """Fisher's interval for a correlation of `n` independent normal pairs; NaN for n ≤ 3.
+    """Fisher's interval for a correlation of ``n`` independent normal pairs; NaN for n ≤ 3.
 
     >>> low, high = fisher_interval(0.5, 103, 0.95)
     >>> round(low, 4), round(high, 4)

@@ -1,26 +1,30 @@
 """Tests of whether a correlation changed: at a known time, at an unknown one, or a whole matrix."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 from scipy.special import kolmogi, kolmogorov, ndtr, ndtri
 from scipy.stats import chi2
 
-from quant_pipeline.analytics._tick_inputs import FloatArray, at_least, complete, vectors
+from quant_pipeline.analytics._inputs import FloatArray, refuse_missing, require_at_least
+from quant_pipeline.analytics._tick_inputs import vectors
 
 _LEVELS = {"10%": 0.10, "5%": 0.05, "1%": 0.01}
 _FEWEST = 30  # observations below which neither test's asymptotics mean anything
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CorrelationBreakdown:
     """A test of the null hypothesis that the correlation is one constant throughout.
 
-    `statistic` is compared with `critical_values` (by level); `pvalue` is the probability of one
-    at least as large if the null holds. `break_index` is the first observation after the break:
-    the given one, or where the evidence is strongest (an estimate only if the null is rejected).
-    `lags` is the bandwidth of the long-run variance. `reason` is None where the test is defined.
+    ``statistic`` is compared with ``critical_values`` (by level); ``pvalue`` is the probability of
+    one at least as large if the null holds. ``break_index`` is the first observation after the
+    break: the given one, or where the evidence is strongest (an estimate only if the null is
+    rejected). ``lags`` is the bandwidth of the long-run variance. ``reason`` is None where the test
+    is defined.
     """
 
     statistic: float
@@ -39,15 +43,15 @@ class CorrelationBreakdown:
 
     @property
     def defined(self) -> bool:
-        """Whether `pvalue` is a number that may be used."""
+        """Whether ``pvalue`` is a number that may be used."""
         return self.reason is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MatrixChange:
     """Jennrich's test of the null hypothesis that two correlation matrices are equal.
 
-    `statistic` is χ² with `degrees_of_freedom` = p(p − 1)/2 under the null.
+    ``statistic`` is χ² with ``degrees_of_freedom`` = p(p − 1)/2 under the null.
     """
 
     statistic: float
@@ -60,31 +64,35 @@ class MatrixChange:
 
     @property
     def defined(self) -> bool:
-        """Whether `pvalue` is a number that may be used."""
+        """Whether ``pvalue`` is a number that may be used."""
         return self.reason is None
 
 
 def correlation_breakdown(
-    x: npt.ArrayLike, y: npt.ArrayLike, *, at: int | None = None, lags: int | None = None
+    x: ArrayLike, y: ArrayLike, *, at: int | None = None, lags: int | None = None
 ) -> CorrelationBreakdown:
     """Test whether the correlation of two return series changed.
 
-    Null hypothesis: the correlation is constant (means and variances are taken to be). With `at`
-    the time of the break is known beforehand, and Fisher's z of both parts are compared, two-sided,
-    with standard errors robust to fat tails, volatility clustering and autocorrelation. Without, it
-    is unknown, and the test is the fluctuation test of Wied, Krämer and Dehling:
+    Null hypothesis: the correlation is constant (means and variances are taken to be). With ``at``
+    the time of the break is known beforehand; without, it is unknown and estimated.
 
-    .. math:: Q = \\max_{j} \\frac{j}{\\sqrt{n} \\hat\\sigma} |\\hat\\rho_j - \\hat\\rho_n|
-              \\to \\sup_{0 \\le s \\le 1} |B(s)|
+    Formula
+    -------
+    ``at`` given: |artanh ρ₁ − artanh ρ₂| / se, Fisher's z of the two parts, normal under the null.
+    Otherwise: max over j of j/(√n·σ)·|ρⱼ − ρₙ| (Wied, Krämer and Dehling), distributed as the
+    largest |Brownian bridge|. ρⱼ is the correlation of the first j observations. Both are robust
+    to fat tails, volatility clustering and autocorrelation: σ² is the long-run variance (Bartlett
+    kernel) of the influence function uv − ρ(u² + v²)/2 of the standardised series u, v.
 
-    where B is a Brownian bridge and :math:`\\hat\\sigma^2` the long-run variance (Bartlett kernel)
-    of the correlation's influence function :math:`xy - \\rho (x^2 + y^2)/2` of standardised x, y.
+    Units
+    -----
+    Dimensionless; ``break_index`` in observations.
 
     Parameters
     ----------
-    x, y : array_like, shape (n,)
-        Returns, at least 30 on either side of `at`, or 30 in all. Choosing `at` by looking at the
-        data invalidates the known-time test.
+    x, y : array of shape (n,)
+        Returns, at least 30 on either side of ``at``, or 30 in all. Choosing ``at`` by looking at
+        the data invalidates the known-time test.
     at : int, optional
         Index of the first observation after the supposed break.
     lags : int, optional
@@ -93,12 +101,12 @@ def correlation_breakdown(
     Returns
     -------
     CorrelationBreakdown
-        Undefined (`reason` says why) if observations are too few or a series does not move.
+        Undefined (``reason`` says why) if observations are too few or a series does not move.
 
     Raises
     ------
     ValueError
-        If lengths differ, a value is missing, or `at` or `lags` lies outside the sample.
+        If lengths differ, a value is missing, or ``at`` or ``lags`` lies outside the sample.
 
     References
     ----------
@@ -116,13 +124,13 @@ def correlation_breakdown(
     (True, True)
     """
     a, b = vectors(x=x, y=y)
-    complete(a, "x")
-    complete(b, "y")
+    refuse_missing(a, "x")
+    refuse_missing(b, "y")
     n = len(a)
     if at is not None and not 0 < at < n:
         raise ValueError(f"at is {at}; it must lie inside the sample of {n} observations")
     bandwidth = int(4 * (n / 100) ** (2 / 9)) if lags is None else lags
-    at_least(bandwidth, 0, "lags")
+    require_at_least(bandwidth, "lags", 0)
     reason = _why_undefined(a, b, at)
     if reason is None and bandwidth >= (n if at is None else min(at, n - at)):
         raise ValueError(f"lags is {bandwidth}; it must be below the number of observations")
@@ -156,16 +164,31 @@ def correlation_breakdown(
     )
 
 
-def jennrich(before: npt.ArrayLike, after: npt.ArrayLike) -> MatrixChange:
+def jennrich(before: ArrayLike, after: ArrayLike) -> MatrixChange:
     """Test whether two samples of several series have the same correlation matrix.
 
     Null hypothesis: both correlation matrices are equal. Assumes independent normal rows; with fat
-    tails or volatility clustering it rejects too often (see :func:`correlation_breakdown`).
+    tails or volatility clustering it rejects too often (see ``correlation_breakdown``).
+
+    Formula
+    -------
+    χ² = tr(Z²)/2 − d′S⁻¹d with Z = √c·R⁻¹(R₁ − R₂), c = nm/(n + m), R = (nR₁ + mR₂)/(n + m),
+    d = diag Z and S = I + R∘R⁻¹.
+
+    Units
+    -----
+    Dimensionless.
 
     Parameters
     ----------
-    before, after : array_like, shapes (n, p) and (m, p)
+    before, after : array of shapes (n, p) and (m, p)
         Returns, one column per series; both n and m must exceed p.
+
+    Returns
+    -------
+    MatrixChange
+        Undefined (``reason`` says why) if a sample has no more rows than series, a series does not
+        move, or the pooled matrix is singular.
 
     Raises
     ------
@@ -192,8 +215,8 @@ def jennrich(before: npt.ArrayLike, after: npt.ArrayLike) -> MatrixChange:
             f"before has shape {one.shape} and after {two.shape}; "
             "pass one row per observation and the same two or more columns"
         )
-    complete(one.ravel(), "before")
-    complete(two.ravel(), "after")
+    refuse_missing(one.ravel(), "before")
+    refuse_missing(two.ravel(), "after")
     n, m, p = len(one), len(two), one.shape[1]
     reason = None
     if min(n, m) <= p:

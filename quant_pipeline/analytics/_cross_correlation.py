@@ -1,34 +1,31 @@
 """Correlation of two series at a range of lags, with bands for no correlation."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 from statsmodels.tsa.stattools import acf, ccf
 
-from quant_pipeline.analytics._tick_inputs import (
-    FloatArray,
-    at_least,
-    complete,
-    open_unit_interval,
-    vectors,
-)
+from quant_pipeline.analytics._inputs import FloatArray, refuse_missing, require_at_least
+from quant_pipeline.analytics._tick_inputs import open_unit_interval, vectors
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class CrossCorrelation:
-    """Correlation of :math:`a_{t+k}` with :math:`b_t` for every lag k.
+    """Correlation of a(t+k) with b(t) for every lag k.
 
-    `lags` run from −max_lag to max_lag, in observations; a large value at k > 0 means that `b`
+    ``lags`` run from −max_lag to max_lag, in observations; a large value at k > 0 means that ``b``
     moves first. Under the null hypothesis of no correlation at a lag, its value stays within
-    ±`band` with probability `confidence` if at least one series is white noise, and within
-    ±`band_autocorrelated` (Bartlett) if both are autocorrelated, each lag taken by itself: of 41
-    lags two are expected outside a 95 % band by chance. `n` counts observations; `reason` is None
-    where the correlations are defined.
+    ±``band`` with probability ``confidence`` if at least one series is white noise, and within
+    ±``band_autocorrelated`` (Bartlett) if both are autocorrelated, each lag taken by itself: of 41
+    lags two are expected outside a 95 % band by chance. ``n`` counts observations; ``reason`` is
+    None where the correlations are defined.
     """
 
-    lags: npt.NDArray[np.int64]
+    lags: NDArray[np.int64]
     correlation: FloatArray
     band: float
     band_autocorrelated: float
@@ -38,26 +35,31 @@ class CrossCorrelation:
 
     @property
     def defined(self) -> bool:
-        """Whether `correlation` holds numbers that may be used."""
+        """Whether ``correlation`` holds numbers that may be used."""
         return self.reason is None
 
     @property
     def peak_lag(self) -> int | None:
-        """The lag of largest absolute correlation; positive if `b` moves first."""
+        """The lag of largest absolute correlation; positive if ``b`` moves first."""
         return int(self.lags[np.argmax(np.abs(self.correlation))]) if self.defined else None
 
 
 def cross_correlation(
-    a: npt.ArrayLike, b: npt.ArrayLike, max_lag: int, *, confidence: float = 0.95
+    a: ArrayLike, b: ArrayLike, max_lag: int, *, confidence: float = 0.95
 ) -> CrossCorrelation:
     """Cross-correlation function of two series on a common clock, at negative and positive lags.
 
-    .. math:: \\hat\\rho_k = \\frac{\\sum_t (a_{t+k} - \\bar a)(b_t - \\bar b)}
-              {n \\, \\hat\\sigma_a \\hat\\sigma_b}
+    Formula
+    -------
+    ρ(k) = Σₜ (aₜ₊ₖ − ā)(bₜ − b̄) / (n·σₐ·σ_b), σ with divisor n.
+
+    Units
+    -----
+    Dimensionless; lags in observations, positive where ``b`` moves first.
 
     Parameters
     ----------
-    a, b : array_like, shape (n,)
+    a, b : array of shape (n,)
         Returns or other stationary series.
     max_lag : int
         Largest lag to either side, below n.
@@ -67,17 +69,17 @@ def cross_correlation(
     Returns
     -------
     CrossCorrelation
-        Undefined (`reason` says why) if a series does not move.
+        Undefined (``reason`` says why) if a series does not move.
 
     Raises
     ------
     ValueError
-        If lengths differ, a value is missing, or `max_lag` is negative or not below n.
+        If lengths differ, a value is missing, or ``max_lag`` is negative or not below n.
 
     Notes
     -----
-    The convention is R's `ccf(a, b)`: divided by n at every lag, so values shrink slightly at
-    large lags. statsmodels computes positive lags the same way with `adjusted=False`.
+    The convention is R's ``ccf(a, b)``: divided by n at every lag, so values shrink slightly at
+    large lags. statsmodels computes positive lags the same way with ``adjusted=False``.
 
     References
     ----------
@@ -92,10 +94,10 @@ def cross_correlation(
     1
     """
     x, y = vectors(a=a, b=b)
-    complete(x, "a")
-    complete(y, "b")
+    refuse_missing(x, "a")
+    refuse_missing(y, "b")
     n = len(x)
-    at_least(max_lag, 0, "max_lag")
+    require_at_least(max_lag, "max_lag", 0)
     open_unit_interval(confidence, "confidence")
     if max_lag >= n:
         raise ValueError(f"max_lag is {max_lag} for {n} observations; it must be below n")

@@ -1,32 +1,33 @@
 """Correlation of asynchronous ticks without a clock: Hayashi–Yoshida, and lead–lag from it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
+from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
 from quant_pipeline.analytics._tick_inputs import (
-    FloatArray,
     TimeArray,
-    at_least,
     positive,
+    positive_number,
     same_length,
     stamps,
-    vector,
 )
 
 _JACKKNIFE_BLOCKS = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HayashiYoshida:
     """The Hayashi–Yoshida estimate for one pair.
 
-    `correlation` is dimensionless; it is not confined to [−1, 1] in small samples. `covariance`,
-    `variance_a` and `variance_b` are sums over the whole sample of squared log returns (not per
-    unit of time). `stderr` is a jackknife over 40 equal stretches of time. `n_a` and `n_b`
-    count returns after ticks of one stamp are merged, `n_overlaps` the pairs of returns whose
-    intervals overlap. `reason` is None where the correlation is defined.
+    ``correlation`` is dimensionless; it is not confined to [−1, 1] in small samples.
+    ``covariance``, ``variance_a`` and ``variance_b`` are sums over the whole sample of squared log
+    returns (not per unit of time). ``stderr`` is a jackknife over 40 equal stretches of time.
+    ``n_a`` and ``n_b`` count returns after ticks of one stamp are merged, ``n_overlaps`` the pairs
+    of returns whose intervals overlap. ``reason`` is None where the correlation is defined.
     """
 
     correlation: float
@@ -41,19 +42,20 @@ class HayashiYoshida:
 
     @property
     def defined(self) -> bool:
-        """Whether `correlation` is a number that may be used."""
+        """Whether ``correlation`` is a number that may be used."""
         return self.reason is None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class LeadLag:
     """The lag at which the Hayashi–Yoshida contrast is largest.
 
-    `lag` is in the unit of the stamps: positive means that `b` leads `a` by that much, negative
-    that `a` leads `b`; `leader` says it in a word. `correlation` is the contrast there and
-    `correlation_at_zero` without a shift. `lead_lag_ratio` sums squared correlation over negative
-    lags and divides by that over positive ones: above 1 `a` tends to lead; NaN unless the grid is
-    symmetric. `lags` and `contrast` hold the whole curve, of which the sceptic wants the shape.
+    ``lag`` is in the unit of the stamps: positive means that ``b`` leads ``a`` by that much,
+    negative that ``a`` leads ``b``; ``leader`` says it in a word. ``correlation`` is the contrast
+    there and ``correlation_at_zero`` without a shift. ``lead_lag_ratio`` sums squared correlation
+    over negative lags and divides by that over positive ones: above 1 ``a`` tends to lead; NaN
+    unless the grid is symmetric. ``lags`` and ``contrast`` hold the whole curve, of which the
+    sceptic wants the shape.
     """
 
     lag: float
@@ -69,31 +71,36 @@ class LeadLag:
 
     @property
     def defined(self) -> bool:
-        """Whether `lag` is a number that may be used."""
+        """Whether ``lag`` is a number that may be used."""
         return self.reason is None
 
 
 def hayashi_yoshida(
-    ts_a: npt.ArrayLike,
-    price_a: npt.ArrayLike,
-    ts_b: npt.ArrayLike,
-    price_b: npt.ArrayLike,
+    ts_a: ArrayLike,
+    price_a: ArrayLike,
+    ts_b: ArrayLike,
+    price_b: ArrayLike,
     *,
     thin_interval: float | None = None,
 ) -> HayashiYoshida:
     """Correlation of two irregularly traded prices, from every tick, without resampling.
 
-    Sums the products of all log returns whose time intervals overlap:
+    Sampling both prices on a clock first biases their correlation towards zero, the more the finer
+    the clock (the Epps effect). This estimator is consistent instead.
 
-    .. math:: \\hat\\rho = \\frac{\\sum_{i,j} r^a_i r^b_j 1\\{I_i \\cap J_j \\neq \\emptyset\\}}
-              {\\sqrt{\\sum_i (r^a_i)^2 \\sum_j (r^b_j)^2}}
+    Formula
+    -------
+    Σᵢⱼ rᵃᵢ rᵇⱼ [intervals i and j overlap] / sqrt(Σᵢ (rᵃᵢ)² · Σⱼ (rᵇⱼ)²), with r the log returns
+    from tick to tick.
 
-    Sampling both on a clock first biases the correlation towards zero the finer the clock (the
-    Epps effect); this estimator is consistent instead.
+    Units
+    -----
+    Dimensionless. Variances and covariance are squared log units over the whole sample, not per
+    unit of time.
 
     Parameters
     ----------
-    ts_a, ts_b : array_like, shapes (n,) and (m,)
+    ts_a, ts_b : array of shapes (n,) and (m,)
         Non-decreasing stamps, both in one unit (integers, floats or datetime64). Of several
         ticks with one stamp the last in order counts.
     price_a, price_b : array_like, same shapes
@@ -101,10 +108,16 @@ def hayashi_yoshida(
     thin_interval : float, optional
         Keep only the last tick of every bucket of this length (unit of the stamps) of each series.
 
+    Returns
+    -------
+    HayashiYoshida
+        Undefined (``reason`` says why) if a series has fewer than two distinct stamps or does not
+        move.
+
     Raises
     ------
     ValueError
-        If lengths differ, stamps go back in time, or a price or `thin_interval` is not positive.
+        If lengths differ, stamps go back in time, or a price or ``thin_interval`` is not positive.
 
     Notes
     -----
@@ -134,7 +147,7 @@ def hayashi_yoshida(
     'price_a does not move'
     """
     if thin_interval is not None:
-        positive(vector([thin_interval], "thin_interval"), "thin_interval")
+        positive_number(thin_interval, "thin_interval")
     a = _Ticks.of(ts_a, price_a, "a", thin_interval)
     b = _Ticks.of(ts_b, price_b, "b", thin_interval)
     reason = _why_undefined(a, b)
@@ -158,35 +171,45 @@ def hayashi_yoshida(
 
 
 def lead_lag(
-    ts_a: npt.ArrayLike,
-    price_a: npt.ArrayLike,
-    ts_b: npt.ArrayLike,
-    price_b: npt.ArrayLike,
-    lags: npt.ArrayLike,
+    ts_a: ArrayLike,
+    price_a: ArrayLike,
+    ts_b: ArrayLike,
+    price_b: ArrayLike,
+    lags: ArrayLike,
 ) -> LeadLag:
     """Which of two asynchronous prices moves first, and by how much time.
 
-    Evaluates the Hayashi–Yoshida correlation of :math:`a_{t+\\theta}` and :math:`b_t` for every
-    :math:`\\theta` in `lags` and takes the one of largest magnitude.
+    Formula
+    -------
+    argmax over θ in ``lags`` of |Hayashi–Yoshida correlation of a(t+θ) and b(t)|.
+
+    Units
+    -----
+    ``lag`` and ``lags`` in the unit of the stamps; correlations dimensionless.
 
     Parameters
     ----------
-    ts_a, price_a, ts_b, price_b : array_like
-        As for :func:`hayashi_yoshida`.
-    lags : array_like, shape (k,)
+    ts_a, price_a, ts_b, price_b : array
+        As for ``hayashi_yoshida``.
+    lags : array of shape (k,)
         The grid of shifts to try, in the unit of the stamps (nanoseconds for datetime64),
         increasing. Its step bounds the resolution: a finer one than the ticks are apart is noise.
+
+    Returns
+    -------
+    LeadLag
+        Undefined as for ``hayashi_yoshida``, or if no returns overlap at any lag.
 
     Raises
     ------
     ValueError
-        As :func:`hayashi_yoshida`; or if `lags` is empty, not finite, or not increasing.
+        As ``hayashi_yoshida``; or if ``lags`` is empty, not finite, or not increasing.
 
     Notes
     -----
     The maximum of a curve is always somewhere. Believe it where the curve has one clear peak,
-    `correlation` exceeds `correlation_at_zero` by several standard errors of
-    :func:`hayashi_yoshida`, and both clocks agree to well below `lag`.
+    ``correlation`` exceeds ``correlation_at_zero`` by several standard errors of
+    ``hayashi_yoshida``, and both clocks agree to well below ``lag``.
 
     References
     ----------
@@ -211,7 +234,7 @@ def lead_lag(
     if reason is None:
         scale = np.sqrt(a.variance * b.variance)
         # Searching the few stamps among the many is cheaper than the reverse, and the sum is the
-        # same: shifting `a` back is shifting `b` forward.
+        # same: shifting ``a`` back is shifting ``b`` forward.
         few, many, sign = (a, b, 1) if len(a.returns) <= len(b.returns) else (b, a, -1)
         sums = [_covariance_terms(few, many, sign * lag)[0].sum() for lag in (*grid, 0)]
         *curve, at_zero = (float(total / scale) for total in sums)
@@ -234,7 +257,7 @@ def lead_lag(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Ticks:
     """One series: distinct stamps, the log price at each, and the returns between them."""
 
@@ -247,13 +270,13 @@ class _Ticks:
     @classmethod
     def of(
         cls,
-        ts: npt.ArrayLike,
-        price: npt.ArrayLike,
+        ts: ArrayLike,
+        price: ArrayLike,
         name: str,
         thin_interval: float | None = None,
-    ) -> "_Ticks":
+    ) -> _Ticks:
         times = stamps(ts, f"ts_{name}")
-        prices = vector(price, f"price_{name}")
+        prices = as_series(price, f"price_{name}", allow_nan=True)
         same_length(**{f"ts_{name}": times, f"price_{name}": prices})
         positive(prices, f"price_{name}", missing_allowed=True)
         seen = ~np.isnan(prices)
@@ -279,9 +302,9 @@ def _why_undefined(a: _Ticks, b: _Ticks) -> str | None:
 
 
 def _covariance_terms(a: _Ticks, b: _Ticks, lag: float) -> tuple[FloatArray, int]:
-    """For each return of `a`, shifted back by `lag`, its product with all it overlaps of `b`.
+    """For each return of ``a``, shifted back by ``lag``, its product with all it overlaps of ``b``.
 
-    The returns of `b` that overlap the interval (s, e] are consecutive, so they sum to one
+    The returns of ``b`` that overlap the interval (s, e] are consecutive, so they sum to one
     difference of log prices: from the last tick at or before s to the first at or after e.
     That turns the double sum into two binary searches.
     """
@@ -317,11 +340,11 @@ def _jackknife_stderr(a: _Ticks, b: _Ticks, covariances: FloatArray) -> float:
     return float(np.sqrt((_JACKKNIFE_BLOCKS - 1) / _JACKKNIFE_BLOCKS * spread))
 
 
-def _lag_grid(lags: npt.ArrayLike) -> TimeArray:
+def _lag_grid(lags: ArrayLike) -> TimeArray:
     grid = np.asarray(lags)
     if grid.dtype.kind == "m":
         grid = grid.astype("timedelta64[ns]").astype(np.int64)
-    at_least(grid.size, 1, "the number of lags")
+    require_at_least(grid.size, "the number of lags", 1)
     if grid.ndim != 1 or not np.isfinite(grid).all() or (np.diff(grid) <= 0).any():
         raise ValueError("lags must be one-dimensional, finite and strictly increasing")
     return grid

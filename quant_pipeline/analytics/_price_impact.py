@@ -1,33 +1,27 @@
 """How much trading moves the price: Amihud, Kyle's lambda and the market-impact curve."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import statsmodels.api as sm
+from numpy.typing import ArrayLike, NDArray
 
+from quant_pipeline.analytics._inputs import FloatArray, as_series, refuse_missing, require_at_least
 from quant_pipeline.analytics._quotes import mids_around
-from quant_pipeline.analytics._tick_inputs import (
-    FloatArray,
-    at_least,
-    complete,
-    flags,
-    positive,
-    same_length,
-    vector,
-    vectors,
-)
+from quant_pipeline.analytics._tick_inputs import flags, positive, same_length, vectors
 
 _BPS = 1e4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Amihud:
     """Amihud's illiquidity: absolute return per quote currency traded.
 
-    `illiquidity` is the mean over `n` bars and `stderr` its standard error, bars taken as
-    independent; multiply by 1e6 for the return a million moves. `n_without_volume` bars traded
+    ``illiquidity`` is the mean over ``n`` bars and ``stderr`` its standard error, bars taken as
+    independent; multiply by 1e6 for the return a million moves. ``n_without_volume`` bars traded
     nothing and are left out: such a bar is illiquid, not free.
     """
 
@@ -39,17 +33,17 @@ class Amihud:
 
     @property
     def defined(self) -> bool:
-        """Whether `illiquidity` is a number that may be used."""
+        """Whether ``illiquidity`` is a number that may be used."""
         return self.reason is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KyleLambda:
     """Kyle's lambda: how far the price moves per unit of net aggressive volume.
 
-    `price_impact` is the slope (units of the change per unit of signed volume), `stderr` its
-    Newey–West standard error with `lags` lags, `pvalue` that of the null hypothesis of no impact,
-    `r_squared` the share of variance that flow explains, over `n` intervals.
+    ``price_impact`` is the slope (units of the change per unit of signed volume), ``stderr`` its
+    Newey–West standard error with ``lags`` lags, ``pvalue`` that of the null hypothesis of no
+    impact, ``r_squared`` the share of variance that flow explains, over ``n`` intervals.
     """
 
     price_impact: float
@@ -63,19 +57,32 @@ class KyleLambda:
 
     @property
     def defined(self) -> bool:
-        """Whether `price_impact` is a number that may be used."""
+        """Whether ``price_impact`` is a number that may be used."""
         return self.reason is None
 
 
-def amihud(returns: npt.ArrayLike, quote_volume: npt.ArrayLike) -> Amihud:
-    """Amihud's illiquidity ratio, the mean of :math:`|r_t| / V_t`.
+def amihud(returns: ArrayLike, quote_volume: ArrayLike) -> Amihud:
+    """Amihud's illiquidity ratio: absolute return per value traded.
+
+    Formula
+    -------
+    mean of |rₜ| / Vₜ.
+
+    Units
+    -----
+    Fraction of the price per quote currency traded.
 
     Parameters
     ----------
-    returns : array_like, shape (n,)
+    returns : array of shape (n,)
         Return of each bar as a fraction (0.01 is 1 %); NaN leaves the bar out.
-    quote_volume : array_like, shape (n,)
+    quote_volume : array of shape (n,)
         Value traded in each bar in quote currency, not negative.
+
+    Returns
+    -------
+    Amihud
+        Undefined if no bar has volume.
 
     Raises
     ------
@@ -93,7 +100,7 @@ def amihud(returns: npt.ArrayLike, quote_volume: npt.ArrayLike) -> Amihud:
     0.00015000000000000001
     """
     r, volume = vectors(returns=returns, quote_volume=quote_volume)
-    at_least(float(np.nanmin(volume, initial=0.0)), 0.0, "quote_volume")
+    require_at_least(float(np.nanmin(volume, initial=0.0)), "quote_volume", 0.0)
     known = np.isfinite(r) & np.isfinite(volume)
     used = known & (volume > 0)
     ratio = np.abs(r[used]) / volume[used]
@@ -108,17 +115,23 @@ def amihud(returns: npt.ArrayLike, quote_volume: npt.ArrayLike) -> Amihud:
 
 
 def kyle_lambda(
-    price_change: npt.ArrayLike, signed_volume: npt.ArrayLike, *, lags: int | None = None
+    price_change: ArrayLike, signed_volume: ArrayLike, *, lags: int | None = None
 ) -> KyleLambda:
     """Kyle's lambda by least squares of price changes on signed volume.
 
-    .. math:: \\Delta p_t = c + \\lambda x_t + u_t
+    Formula
+    -------
+    λ in Δpₜ = c + λxₜ + uₜ by ordinary least squares.
+
+    Units
+    -----
+    Units of ``price_change`` per unit of ``signed_volume``.
 
     Parameters
     ----------
-    price_change : array_like, shape (n,)
+    price_change : array of shape (n,)
         Change of price (quote currency), or return, in each interval.
-    signed_volume : array_like, shape (n,)
+    signed_volume : array of shape (n,)
         Aggressive buying minus selling in the same interval, in base units or quote currency.
     lags : int, optional
         Newey–West lags, ⌊4 (n/100)^(2/9)⌋ unless given.
@@ -126,12 +139,12 @@ def kyle_lambda(
     Returns
     -------
     KyleLambda
-        Undefined (`reason` says why) with fewer than 10 intervals or unvarying volume.
+        Undefined (``reason`` says why) with fewer than 10 intervals or unvarying volume.
 
     Raises
     ------
     ValueError
-        If lengths differ, a value is missing, or `lags` is negative.
+        If lengths differ, a value is missing, or ``lags`` is negative.
 
     Notes
     -----
@@ -149,11 +162,11 @@ def kyle_lambda(
     0.5
     """
     change, volume = vectors(price_change=price_change, signed_volume=signed_volume)
-    complete(change, "price_change")
-    complete(volume, "signed_volume")
+    refuse_missing(change, "price_change")
+    refuse_missing(volume, "signed_volume")
     n = len(change)
     bandwidth = int(4 * (n / 100) ** (2 / 9)) if lags is None else lags
-    at_least(bandwidth, 0, "lags")
+    require_at_least(bandwidth, "lags", 0)
     reason = None
     if n < 10:
         reason = f"{n} intervals; at least 10 are needed"
@@ -181,25 +194,32 @@ def kyle_lambda(
 
 
 def impact_curve(
-    trade_ts: npt.ArrayLike,
-    quantity: npt.ArrayLike,
-    is_buyer_maker: npt.ArrayLike,
-    quote_ts: npt.ArrayLike,
-    mid: npt.ArrayLike,
+    trade_ts: ArrayLike,
+    quantity: ArrayLike,
+    is_buyer_maker: ArrayLike,
+    quote_ts: ArrayLike,
+    mid: ArrayLike,
     *,
     horizon: float,
     bins: int = 10,
 ) -> pl.DataFrame:
     """Mean move of the mid price in the aggressor's direction, by size of the trade.
 
-    For each trade, :math:`10^4 d (m' - m)/m` with d = +1 for an aggressive buy and −1 for a sell, m
-    the last mid strictly before it and m' the one in force `horizon` later.
+    Formula
+    -------
+    Mean over each class of size of 10⁴·d·(m′ − m)/m: d is +1 for an aggressive buy and −1 for a
+    sell, m the last mid stamped strictly before the trade and m′ the one in force ``horizon``
+    after it.
+
+    Units
+    -----
+    Basis points of the mid price; sizes in base units; ``horizon`` in the unit of the stamps.
 
     Parameters
     ----------
-    trade_ts, quantity, is_buyer_maker : array_like, shape (n,)
+    trade_ts, quantity, is_buyer_maker : array of shape (n,)
         Trades: non-decreasing stamps, size in base units, and whether the resting side bought.
-    quote_ts, mid : array_like, shape (m,)
+    quote_ts, mid : array of shape (m,)
         Non-decreasing stamps of the same clock and unit, and the mid price from then on. Without
         quotes, pass the trades' own stamps and prices: bid–ask bounce then blurs the curve.
     horizon : float
@@ -211,13 +231,13 @@ def impact_curve(
     Returns
     -------
     polars.DataFrame, one row per class, by size
-        `size_low, size_high` (inclusive) and `mean_size` in base units, `impact_bps`, `stderr_bps`
-        (trades taken as independent, which overlapping horizons are not) and `n`.
+        ``size_low, size_high`` (inclusive) and ``mean_size`` in base units, ``impact_bps``,
+        ``stderr_bps`` (null for one trade; trades taken as independent, which overlapping horizons are not) and ``n``.
 
     Raises
     ------
     ValueError
-        If lengths differ, stamps go back in time, a quantity is not positive, or `bins` < 1.
+        If lengths differ, stamps go back in time, a quantity is not positive, or ``bins`` < 1.
 
     References
     ----------
@@ -232,9 +252,10 @@ def impact_curve(
     >>> frame["mean_size"].to_list(), frame["impact_bps"].round(6).to_list()
     ([1.0, 9.0], [100.0, 100.0])
     """
-    quantities, sell = vector(quantity, "quantity"), flags(is_buyer_maker, "is_buyer_maker")
+    quantities = as_series(quantity, "quantity", allow_nan=True)
+    sell = flags(is_buyer_maker, "is_buyer_maker")
     positive(quantities, "quantity")
-    at_least(bins, 1, "bins")
+    require_at_least(bins, "bins", 1)
     before, after = mids_around(trade_ts, quote_ts, mid, horizon)
     same_length(trade_ts=before, quantity=quantities, is_buyer_maker=sell)
     matched = np.isfinite(before) & np.isfinite(after)
@@ -249,7 +270,7 @@ def impact_curve(
             pl.col("size").max().alias("size_high"),
             pl.col("size").mean().alias("mean_size"),
             pl.col("move").mean().alias("impact_bps"),
-            (pl.col("move").std() / pl.len().sqrt()).fill_null(np.nan).alias("stderr_bps"),
+            (pl.col("move").std() / pl.len().sqrt()).alias("stderr_bps"),
             pl.len().cast(pl.Int64).alias("n"),
         )
         .sort("bin")
@@ -257,7 +278,7 @@ def impact_curve(
     )
 
 
-def _size_class(size: FloatArray, bins: int) -> npt.NDArray[np.int64]:
+def _size_class(size: FloatArray, bins: int) -> NDArray[np.int64]:
     if len(size) == 0:
         return np.empty(0, dtype=np.int64)
     inner = np.quantile(size, np.arange(1, bins) / bins, method="higher")

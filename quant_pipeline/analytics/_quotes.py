@@ -1,31 +1,26 @@
 """Liquidity where best quotes exist: quoted, effective and realised spread, and order flow."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike
 
-from quant_pipeline.analytics._tick_inputs import (
-    FloatArray,
-    at_least,
-    flags,
-    positive,
-    same_length,
-    stamps,
-    vector,
-    vectors,
-)
+from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
+from quant_pipeline.analytics._tick_inputs import flags, positive, same_length, stamps, vectors
 
 _BPS = 1e4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class QuotedSpread:
     """Distance between best ask and best bid, in basis points of their middle.
 
-    `mean_bps` and `median_bps` weigh every quote alike; `time_weighted_bps` by how long it stood
-    (NaN without stamps). Over `n` quotes, of which `n_locked` have no spread; `n_crossed` (bid
-    above ask) and `n_missing` (one side absent) are left out, not counted as cheap.
+    ``mean_bps`` and ``median_bps`` weigh every quote alike; ``time_weighted_bps`` by how long it
+    stood (NaN without stamps). Over ``n`` quotes, of which ``n_locked`` have no spread;
+    ``n_crossed`` (bid above ask) and ``n_missing`` (one side absent) are left out, not counted as
+    cheap.
     """
 
     mean_bps: float
@@ -39,19 +34,19 @@ class QuotedSpread:
 
     @property
     def defined(self) -> bool:
-        """Whether `mean_bps` is a number that may be used."""
+        """Whether ``mean_bps`` is a number that may be used."""
         return self.reason is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TradeSpreads:
     """What aggressors paid over the mid price, and how it split between maker and information.
 
-    In basis points of the mid, averaged by traded quote volume. `effective_bps` is twice the
-    distance from the mid before the trade, `realised_bps` from the mid `horizon` later (what the
-    maker kept) and `impact_bps` their difference (how far the mid moved the aggressor's way);
-    `stderr_bps` is that of `realised_bps`, trades taken as independent. Over `n` trades; for
-    `n_unmatched` there was no quote before the trade or none any more at the horizon.
+    In basis points of the mid, averaged by traded quote volume. ``effective_bps`` is twice the
+    distance from the mid before the trade, ``realised_bps`` from the mid ``horizon`` later (what
+    the maker kept) and ``impact_bps`` their difference (how far the mid moved the aggressor's way);
+    ``stderr_bps`` is that of ``realised_bps``, trades taken as independent. Over ``n`` trades; for
+    ``n_unmatched`` there was no quote before the trade or none any more at the horizon.
     """
 
     effective_bps: float
@@ -69,22 +64,38 @@ class TradeSpreads:
         return self.reason is None
 
 
-def quoted_spread(
-    bid: npt.ArrayLike, ask: npt.ArrayLike, ts: npt.ArrayLike | None = None
-) -> QuotedSpread:
-    """Quoted spread :math:`10^4 (a - b) / m`, with m the middle of ask a and bid b.
+def quoted_spread(bid: ArrayLike, ask: ArrayLike, ts: ArrayLike | None = None) -> QuotedSpread:
+    """Quoted spread of best bid and ask.
+
+    Formula
+    -------
+    10⁴·(ask − bid) / ((ask + bid)/2).
+
+    Units
+    -----
+    Basis points of the mid price.
 
     Parameters
     ----------
-    bid, ask : array_like, shape (n,)
+    bid, ask : array of shape (n,)
         Best prices after every update, in quote currency; NaN where a side is empty.
-    ts : array_like, shape (n,), optional
+    ts : array of shape (n,), optional
         Non-decreasing stamps of the updates; the last quote's duration is unknown and weighs 0.
+
+    Returns
+    -------
+    QuotedSpread
+        Undefined if no quote has both sides, bid not above ask.
 
     Raises
     ------
     ValueError
         If lengths differ, stamps go back in time, or a price is not positive.
+
+    References
+    ----------
+    Huang, R. D. and Stoll, H. R. (1996), "Dealer versus auction markets", Journal of Financial
+    Economics 41(3), 313–357.
 
     Examples
     --------
@@ -120,38 +131,47 @@ def quoted_spread(
 
 
 def trade_spreads(
-    trade_ts: npt.ArrayLike,
-    price: npt.ArrayLike,
-    quantity: npt.ArrayLike,
-    is_buyer_maker: npt.ArrayLike,
-    quote_ts: npt.ArrayLike,
-    mid: npt.ArrayLike,
+    trade_ts: ArrayLike,
+    price: ArrayLike,
+    quantity: ArrayLike,
+    is_buyer_maker: ArrayLike,
+    quote_ts: ArrayLike,
+    mid: ArrayLike,
     *,
     horizon: float,
 ) -> TradeSpreads:
     """Effective and realised spread, and price impact, of trades against the mid price.
 
-    With d = +1 for an aggressive buy and −1 for a sell, p the price, m the last mid stamped
-    strictly before the trade and m' the one in force `horizon` after it:
+    Formula
+    -------
+    effective 2d(p − m)/m, realised 2d(p − m′)/m, impact 2d(m′ − m)/m, each ×10⁴: d is +1 for an
+    aggressive buy and −1 for a sell, p the price, m the last mid stamped strictly before the trade
+    and m′ the one in force ``horizon`` after it.
 
-    .. math:: effective = 2 d (p - m)/m, \\quad realised = 2 d (p - m')/m, \\quad
-              impact = 2 d (m' - m)/m
+    Units
+    -----
+    Basis points of the mid price; ``horizon`` in the unit of the stamps.
 
     Parameters
     ----------
-    trade_ts, price, quantity, is_buyer_maker : array_like, shape (n,)
+    trade_ts, price, quantity, is_buyer_maker : array of shape (n,)
         Trades: non-decreasing stamps, price in quote currency, size in base units, and whether the
         resting side bought.
-    quote_ts, mid : array_like, shape (m,)
+    quote_ts, mid : array of shape (m,)
         Non-decreasing stamps of the same clock and unit, and the mid price from then on.
     horizon : float
         Time after the trade at which the mid is compared, in the unit of the stamps.
+
+    Returns
+    -------
+    TradeSpreads
+        Undefined if no trade has a quote both before it and at the horizon.
 
     Raises
     ------
     ValueError
         If lengths differ, stamps go back in time, a price is not positive, a quantity is negative,
-        or `horizon` is negative.
+        or ``horizon`` is negative.
 
     References
     ----------
@@ -166,7 +186,7 @@ def trade_spreads(
     """
     prices, quantities = vectors(price=price, quantity=quantity)
     positive(prices, "price")
-    at_least(float(quantities.min(initial=0.0)), 0.0, "quantity")
+    require_at_least(float(quantities.min(initial=0.0)), "quantity", 0.0)
     sell = flags(is_buyer_maker, "is_buyer_maker")
     before, after = mids_around(trade_ts, quote_ts, mid, horizon)
     same_length(price=prices, is_buyer_maker=sell, trade_ts=before)
@@ -197,9 +217,9 @@ def trade_spreads(
 
 
 def mids_around(
-    trade_ts: npt.ArrayLike, quote_ts: npt.ArrayLike, mid: npt.ArrayLike, horizon: float
+    trade_ts: ArrayLike, quote_ts: ArrayLike, mid: ArrayLike, horizon: float
 ) -> tuple[FloatArray, FloatArray]:
-    """The mid strictly before each trade and the one `horizon` after it, NaN where there is none.
+    """The mid strictly before each trade and the one ``horizon`` after it, NaN where there is none.
 
     A quote of the trade's own stamp is taken to be its consequence. Beyond the last quote the mid
     is unknown, not unchanged.
@@ -207,9 +227,9 @@ def mids_around(
     >>> mids_around([5], [0, 5, 9], [1.0, 2.0, 3.0], 4)
     (array([1.]), array([3.]))
     """
-    at_least(horizon, 0, "horizon")
+    require_at_least(horizon, "horizon", 0)
     trades, quotes = stamps(trade_ts, "trade_ts"), stamps(quote_ts, "quote_ts")
-    mids = vector(mid, "mid")
+    mids = as_series(mid, "mid", allow_nan=True)
     same_length(quote_ts=quotes, mid=mids)
     positive(mids, "mid", missing_allowed=True)
     if len(quotes) == 0:
@@ -222,20 +242,27 @@ def mids_around(
 
 
 def order_flow_imbalance(
-    bid: npt.ArrayLike, bid_size: npt.ArrayLike, ask: npt.ArrayLike, ask_size: npt.ArrayLike
+    bid: ArrayLike, bid_size: ArrayLike, ask: ArrayLike, ask_size: ArrayLike
 ) -> FloatArray:
-    """Order-flow imbalance of every best-quote update; sum it over an interval to use it.
+    """Order-flow imbalance of every best-quote update.
 
-    Size added at or above the best bid, or taken from the ask, counts as pressure upwards:
+    Sum it over an interval to use it.
 
-    .. math:: e_n = 1\\{b_n \\ge b_{n-1}\\} B_n - 1\\{b_n \\le b_{n-1}\\} B_{n-1}
-              - 1\\{a_n \\le a_{n-1}\\} A_n + 1\\{a_n \\ge a_{n-1}\\} A_{n-1}
+    Formula
+    -------
+    eₙ = Bₙ[bₙ ≥ bₙ₋₁] − Bₙ₋₁[bₙ ≤ bₙ₋₁] − Aₙ[aₙ ≤ aₙ₋₁] + Aₙ₋₁[aₙ ≥ aₙ₋₁] with b, a the best
+    prices and B, A their sizes: size added at or above the bid, or gone from the ask, presses
+    upwards.
+
+    Units
+    -----
+    Base units.
 
     Parameters
     ----------
-    bid, ask : array_like, shape (n,)
+    bid, ask : array of shape (n,)
         Best prices after every update, in quote currency.
-    bid_size, ask_size : array_like, shape (n,)
+    bid_size, ask_size : array of shape (n,)
         Sizes there, in base units.
 
     Returns

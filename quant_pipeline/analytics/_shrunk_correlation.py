@@ -1,23 +1,26 @@
 """Correlation matrix of many assets, shrunk so that it can be inverted and trusted."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from sklearn.covariance import ledoit_wolf
 
-from quant_pipeline.analytics._tick_inputs import FloatArray
+from quant_pipeline.analytics._inputs import FloatArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class ShrunkCorrelation:
     """Ledoit–Wolf estimate of a correlation matrix.
 
-    `correlation` (p × p) is `(1 − shrinkage) · sample + shrinkage · identity`, `sample` the plain
-    Pearson matrix and `covariance` the shrunk correlation with the sample's own standard deviations
-    put back (units of the input squared). `condition` numbers, of `correlation` and of `sample`,
-    tell how much an inverse amplifies noise. `n` rows were used, `n_dropped` held a missing value.
-    `undefined` names the columns that do not move; their rows and columns are NaN.
+    ``correlation`` (p × p) is ``(1 − shrinkage) · sample + shrinkage · identity``, ``sample`` the
+    plain Pearson matrix and ``covariance`` the shrunk correlation with the sample's own standard
+    deviations put back (units of the input squared). ``condition`` numbers, of ``correlation`` and
+    of ``sample``, tell how much an inverse amplifies noise. ``n`` rows were used, ``n_dropped``
+    held a missing value. ``undefined`` names the columns that do not move; their rows and columns
+    are NaN.
     """
 
     symbols: tuple[str, ...]
@@ -45,10 +48,23 @@ def shrunk_correlation(returns: pl.DataFrame) -> ShrunkCorrelation:
     shrinkage intensity that minimises the expected squared error is estimated from the data. The
     columns are standardised first, so that an asset's volatility does not decide its weight.
 
+    Formula
+    -------
+    (1 − δ)·R + δ·I with R the sample correlation and δ Ledoit and Wolf's optimal intensity.
+
+    Units
+    -----
+    Correlations and δ dimensionless; ``covariance`` in squared units of the input.
+
     Parameters
     ----------
     returns : polars.DataFrame, n rows × p columns
         One column of returns a symbol. A row with any missing value is dropped, and counted.
+
+    Returns
+    -------
+    ShrunkCorrelation
+        Undefined (``reason`` says why) with fewer than 3 complete rows or 2 columns that move.
 
     Raises
     ------

@@ -1,29 +1,32 @@
 """Effective bid–ask spread estimated from open, high, low and close prices alone."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import bidask
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import ArrayLike
 
-from quant_pipeline.analytics._tick_inputs import FloatArray, positive, vectors
+from quant_pipeline.analytics._inputs import FloatArray
+from quant_pipeline.analytics._tick_inputs import positive, vectors
 
 Moment = Literal["OHL", "OHLC", "CHL", "CHLO"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SpreadEstimate:
     """An estimate of the effective spread as a share of the price: 0.01 is 1 %.
 
     Each of these estimators estimates a *squared* spread (Corwin–Schultz: a spread that may be
-    negative), and noise can push it below zero. `signed` is the root with that sign kept, and is
+    negative), and noise can push it below zero. ``signed`` is the root with that sign kept, and is
     what to average over many assets or days, since dropping the negatives biases the mean upwards.
-    `spread` is the estimate for one asset: NaN with a `reason` where `signed` is not positive,
-    never zero, so that what could not be measured is not taken for cheap (a NaN sorts last).
-    `n` counts the pairs of consecutive bars that entered.
+    ``spread`` is the estimate for one asset: NaN with a ``reason`` where ``signed`` is not
+    positive, never zero, so that what could not be measured is not taken for cheap (a NaN sorts
+    last). ``n`` counts the pairs of consecutive bars that entered.
     """
 
     estimator: str
@@ -34,30 +37,38 @@ class SpreadEstimate:
 
     @property
     def defined(self) -> bool:
-        """Whether `spread` is a number that may be used."""
+        """Whether ``spread`` is a number that may be used."""
         return self.reason is None
 
 
 def edge(
-    open: npt.ArrayLike,  # noqa: A002 (the field's own names)
-    high: npt.ArrayLike,
-    low: npt.ArrayLike,
-    close: npt.ArrayLike,
+    open: ArrayLike,  # noqa: A002 (the field's own names)
+    high: ArrayLike,
+    low: ArrayLike,
+    close: ArrayLike,
 ) -> SpreadEstimate:
     """Efficient discrete generalised estimator (EDGE) of Ardia, Guidotti and Kroencke.
 
     The best of this family, and the one to use by default: it weighs the moment conditions of
-    :func:`discrete_generalized` by their precision and allows for bars with few trades, which bias
+    ``discrete_generalized`` by their precision and allows for bars with few trades, which bias
     the older estimators downwards.
+
+    Formula ------- A variance-weighted mean of two moments of open, mid-range and close returns,
+    corrected for the probability that a bar's price does not move.
+
+    Units
+    -----
+    Fraction of the price: 0.01 is 1 %.
 
     Parameters
     ----------
-    open, high, low, close : array_like, shape (n,)
+    open, high, low, close : array of shape (n,)
         Prices of consecutive bars, in time order; NaN where unknown.
 
     Returns
     -------
     SpreadEstimate
+        Undefined (``reason`` says why) if the price hardly moves or the estimate is not positive.
 
     Raises
     ------
@@ -66,7 +77,7 @@ def edge(
 
     Notes
     -----
-    Computed by the authors' package `bidask`. Its R version reports `abs(signed)` by default.
+    Computed by the authors' package ``bidask``. Its R version reports ``abs(signed)`` by default.
 
     References
     ----------
@@ -84,31 +95,38 @@ def edge(
 
 
 def roll_spread(
-    open: npt.ArrayLike,  # noqa: A002
-    high: npt.ArrayLike,
-    low: npt.ArrayLike,
-    close: npt.ArrayLike,
+    open: ArrayLike,  # noqa: A002
+    high: ArrayLike,
+    low: ArrayLike,
+    close: ArrayLike,
 ) -> SpreadEstimate:
     """Roll's estimator, from the bounce between bid and ask in successive close prices.
 
-    .. math:: \\hat S = 2 \\sqrt{-cov(r_t, r_{t-1})}
-
     Assumes that the efficient price is a random walk and that every bar's close is a trade.
+
+    Formula
+    -------
+    2·sqrt(−cov(rₜ, rₜ₋₁)) with r the log returns of the close.
+
+    Units
+    -----
+    Fraction of the price: 0.01 is 1 %.
 
     Parameters
     ----------
-    open, high, low, close : array_like, shape (n,)
-        As for :func:`edge`; only `close` is used. The four are taken so that the estimators are
+    open, high, low, close : array of shape (n,)
+        As for ``edge``; only ``close`` is used. The four are taken so that the estimators are
         interchangeable.
 
     Returns
     -------
     SpreadEstimate
+        Undefined where successive returns are not negatively correlated.
 
     Raises
     ------
     ValueError
-        As :func:`edge`.
+        As ``edge``.
 
     References
     ----------
@@ -132,33 +150,43 @@ def roll_spread(
 
 
 def corwin_schultz(
-    open: npt.ArrayLike,  # noqa: A002
-    high: npt.ArrayLike,
-    low: npt.ArrayLike,
-    close: npt.ArrayLike,
+    open: ArrayLike,  # noqa: A002
+    high: ArrayLike,
+    low: ArrayLike,
+    close: ArrayLike,
 ) -> SpreadEstimate:
     """Corwin and Schultz's estimator, from the ranges of one and of two bars.
 
     A two-bar range holds twice the variance of a one-bar range but the same spread. The bars are
     adjusted for a jump between them, and the mean is taken before anything is cut off at zero.
 
+    Formula
+    -------
+    mean of 2(e^α − 1)/(1 + e^α), α = (√(2β) − √β)/k − √(γ/k), k = 3 − 2√2, β the sum of the squared
+    log ranges of two bars and γ that of their common range.
+
+    Units
+    -----
+    Fraction of the price: 0.01 is 1 %.
+
     Parameters
     ----------
-    open, high, low, close : array_like, shape (n,)
-        As for :func:`edge`; `open` is not used.
+    open, high, low, close : array of shape (n,)
+        As for ``edge``; ``open`` is not used.
 
     Returns
     -------
     SpreadEstimate
+        Undefined where the mean is not positive.
 
     Raises
     ------
     ValueError
-        As :func:`edge`.
+        As ``edge``.
 
     Notes
     -----
-    The gap is adjusted in logarithms, as current R `bidask` does; in prices, as in the paper and
+    The gap is adjusted in logarithms, as current R ``bidask`` does; in prices, as in the paper and
     in older versions of it, the difference is of second order.
 
     References
@@ -185,30 +213,35 @@ def corwin_schultz(
 
 
 def abdi_ranaldo(
-    open: npt.ArrayLike,  # noqa: A002
-    high: npt.ArrayLike,
-    low: npt.ArrayLike,
-    close: npt.ArrayLike,
+    open: ArrayLike,  # noqa: A002
+    high: ArrayLike,
+    low: ArrayLike,
+    close: ArrayLike,
 ) -> SpreadEstimate:
     """Abdi and Ranaldo's estimator, from the close and the mid-ranges around it.
 
-    .. math:: \\hat S^2 = 4 \\, E[(c_{t-1} - m_{t-1})(c_{t-1} - m_t)]
+    Formula
+    -------
+    2·sqrt(E[(cₜ₋₁ − mₜ₋₁)(cₜ₋₁ − mₜ)]), c the log close and m the mean of log high and log low.
 
-    with c the log close and m the mean of log high and log low.
+    Units
+    -----
+    Fraction of the price: 0.01 is 1 %.
 
     Parameters
     ----------
-    open, high, low, close : array_like, shape (n,)
-        As for :func:`edge`; `open` is not used.
+    open, high, low, close : array of shape (n,)
+        As for ``edge``; ``open`` is not used.
 
     Returns
     -------
     SpreadEstimate
+        Undefined where the mean product is not positive.
 
     Raises
     ------
     ValueError
-        As :func:`edge`.
+        As ``edge``.
 
     References
     ----------
@@ -230,40 +263,44 @@ def abdi_ranaldo(
 
 
 def discrete_generalized(
-    open: npt.ArrayLike,  # noqa: A002
-    high: npt.ArrayLike,
-    low: npt.ArrayLike,
-    close: npt.ArrayLike,
+    open: ArrayLike,  # noqa: A002
+    high: ArrayLike,
+    low: ArrayLike,
+    close: ArrayLike,
     moment: Moment,
 ) -> SpreadEstimate:
     """One of the four discrete generalised estimators that EDGE combines.
 
-    .. math:: \\hat S^2 = -\\frac{8}{\\hat\\pi}
-              \\left(E[r_1 r_2] - E[r_1] E[\\tau r_2] / E[\\tau]\\right)
+    Formula
+    -------
+    S² = −8/π · (E[r₁r₂] − E[r₁]·E[τr₂]/E[τ]), τ marking bars in which the price moves and π the
+    sum of the probabilities that the open (close) differs from the high and from the low.
 
-    with τ marking bars in which the price moves and π the probabilities that the open (close)
-    differs from the high and from the low.
+    Units
+    -----
+    Fraction of the price: 0.01 is 1 %.
 
     Parameters
     ----------
-    open, high, low, close : array_like, shape (n,)
-        As for :func:`edge`. Where the close is missing throughout, "OHL" still works.
+    open, high, low, close : array of shape (n,)
+        As for ``edge``. Where the close is missing throughout, "OHL" still works.
     moment : {"OHL", "OHLC", "CHL", "CHLO"}
-        Which prices form :math:`r_1, r_2`: "OHL" (m − o, o − m₋₁), "OHLC" (m − o, o − c₋₁), "CHL"
+        Which prices form r₁, r₂: "OHL" (m − o, o − m₋₁), "OHLC" (m − o, o − c₋₁), "CHL"
         (m − c₋₁, c₋₁ − m₋₁), "CHLO" (o − c₋₁, c₋₁ − m₋₁), in logs, with m the mid-range.
 
     Returns
     -------
     SpreadEstimate
+        Undefined (``reason`` says why) if the price hardly moves or S² is not positive.
 
     Raises
     ------
     ValueError
-        As :func:`edge`, or if `moment` is none of the four.
+        As ``edge``, or if ``moment`` is none of the four.
 
     References
     ----------
-    As :func:`edge`.
+    As ``edge``.
 
     Examples
     --------
@@ -302,27 +339,39 @@ def discrete_generalized(
 
 
 def spread_estimates(
-    open: npt.ArrayLike,  # noqa: A002
-    high: npt.ArrayLike,
-    low: npt.ArrayLike,
-    close: npt.ArrayLike,
+    open: ArrayLike,  # noqa: A002
+    high: ArrayLike,
+    low: ArrayLike,
+    close: ArrayLike,
 ) -> pl.DataFrame:
     """EDGE, Roll, Corwin–Schultz and Abdi–Ranaldo side by side.
 
+    Formula
+    -------
+    Those of ``edge``, ``roll_spread``, ``corwin_schultz`` and ``abdi_ranaldo``.
+
+    Units
+    -----
+    Fraction of the price: 0.01 is 1 %.
+
     Parameters
     ----------
-    open, high, low, close : array_like, shape (n,)
-        As for :func:`edge`.
+    open, high, low, close : array of shape (n,)
+        As for ``edge``.
 
     Returns
     -------
     polars.DataFrame, one row per estimator
-        `estimator, spread, signed, n, reason` as in :class:`SpreadEstimate`.
+        ``estimator, spread, signed, n, reason`` as in ``SpreadEstimate``, null where undefined.
 
     Raises
     ------
     ValueError
-        As :func:`edge`.
+        As ``edge``.
+
+    References
+    ----------
+    Those of the four.
 
     Examples
     --------
@@ -336,14 +385,16 @@ def spread_estimates(
         corwin_schultz,
         abdi_ranaldo,
     )
-    return pl.DataFrame([estimator(open, high, low, close) for estimator in estimators])
+    rows = [asdict(estimator(open, high, low, close)) for estimator in estimators]
+    schema = {"estimator": pl.String, "spread": pl.Float64, "signed": pl.Float64, "n": pl.Int64}
+    return pl.DataFrame(rows, schema=schema | {"reason": pl.String}).fill_nan(None)
 
 
 def _bars(
-    open: npt.ArrayLike,  # noqa: A002
-    high: npt.ArrayLike,
-    low: npt.ArrayLike,
-    close: npt.ArrayLike,
+    open: ArrayLike,  # noqa: A002
+    high: ArrayLike,
+    low: ArrayLike,
+    close: ArrayLike,
 ) -> list[FloatArray]:
     bars = vectors(open=open, high=high, low=low, close=close)
     for name, values in zip(("open", "high", "low", "close"), bars, strict=True):

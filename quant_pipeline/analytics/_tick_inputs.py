@@ -1,51 +1,38 @@
 """What statistics of ticks and bars accept: vectors of equal length, sorted stamps, flags."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
 
-FloatArray = npt.NDArray[np.float64]
-TimeArray = npt.NDArray[Any]
+from quant_pipeline.analytics._inputs import FloatArray, as_series
 
-
-def vector(values: npt.ArrayLike, name: str) -> FloatArray:
-    """A one-dimensional float array; the caller's own memory where that already is one.
-
-    Nulls of a Polars series arrive as NaN. Nothing here writes to what it returns.
-
-    >>> vector([1, 2], "price")
-    array([1., 2.])
-    """
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise ValueError(
-            f"{name} has shape {array.shape}; pass one value per observation (one dimension)"
-        )
-    return array
+TimeArray = NDArray[Any]
 
 
-def vectors(**named: npt.ArrayLike) -> list[FloatArray]:
-    """One-dimensional float arrays of one common length, in the order given.
+def vectors(**named: ArrayLike) -> list[FloatArray]:
+    """One-dimensional float arrays of one common length, in the order given; may hold NaN.
 
     >>> vectors(price=[1.0], quantity=[2.0, 3.0])
     Traceback (most recent call last):
     ...
     ValueError: lengths differ: price 1, quantity 2; pass one value of each per observation
     """
-    arrays = {name: vector(values, name) for name, values in named.items()}
+    arrays = {name: as_series(values, name, allow_nan=True) for name, values in named.items()}
     same_length(**arrays)
     return list(arrays.values())
 
 
-def same_length(**named: npt.NDArray[Any]) -> None:
+def same_length(**named: NDArray[Any]) -> None:
     """Raise ``ValueError`` naming every length unless all are equal."""
     if len({len(array) for array in named.values()}) > 1:
         lengths = ", ".join(f"{name} {len(array)}" for name, array in named.items())
         raise ValueError(f"lengths differ: {lengths}; pass one value of each per observation")
 
 
-def flags(values: npt.ArrayLike, name: str) -> npt.NDArray[np.bool_]:
+def flags(values: ArrayLike, name: str) -> NDArray[np.bool_]:
     """A one-dimensional boolean array; anything that is not boolean is refused, not guessed at.
 
     >>> flags([True, False], "is_buyer_maker")
@@ -59,7 +46,7 @@ def flags(values: npt.ArrayLike, name: str) -> npt.NDArray[np.bool_]:
     return array.astype(np.bool_, copy=False)
 
 
-def stamps(values: npt.ArrayLike, name: str) -> TimeArray:
+def stamps(values: ArrayLike, name: str) -> TimeArray:
     """Non-decreasing time stamps as numbers: ``datetime64`` becomes integer nanoseconds.
 
     Integer and float stamps keep their unit, whatever it is.
@@ -105,20 +92,10 @@ def positive(array: FloatArray, name: str, *, missing_allowed: bool = False) -> 
         )
 
 
-def complete(array: FloatArray, name: str) -> None:
-    """Raise ``ValueError`` if any value is missing or infinite."""
-    at = np.flatnonzero(~np.isfinite(array))
-    if len(at):
-        raise ValueError(
-            f"{name} holds {len(at)} missing or infinite values, the first at position {at[0]}; "
-            "align the series on one clock or drop those observations first"
-        )
-
-
-def at_least(value: float, minimum: float, name: str) -> None:
-    """Raise ``ValueError`` unless ``value >= minimum``."""
-    if not value >= minimum:
-        raise ValueError(f"{name} is {value}; it must be at least {minimum}")
+def positive_number(value: float, name: str) -> None:
+    """Raise ``ValueError`` unless ``0 < value < ∞``."""
+    if not 0.0 < value < np.inf:
+        raise ValueError(f"{name} is {value}; it must be positive and finite")
 
 
 def open_unit_interval(value: float, name: str) -> None:

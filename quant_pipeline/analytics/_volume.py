@@ -1,29 +1,31 @@
 """How volume traded: VWAP, trade imbalance and VPIN."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
 
+from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
 from quant_pipeline.analytics._tick_inputs import (
-    FloatArray,
-    at_least,
     flags,
     positive,
+    positive_number,
     same_length,
-    vector,
     vectors,
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Vwap:
     """Volume-weighted average price.
 
-    `vwap` is in quote currency per unit, `volume` in base units, `quote_volume` in quote currency;
-    `n` trades (or bars) entered, those with a missing value excluded and counted in `n_missing`.
+    ``vwap`` is in quote currency per unit, ``volume`` in base units, ``quote_volume`` in quote
+    currency; ``n`` trades (or bars) entered, those with a missing value excluded and counted in
+    ``n_missing``.
     """
 
     vwap: float
@@ -35,16 +37,16 @@ class Vwap:
 
     @property
     def defined(self) -> bool:
-        """Whether `vwap` is a number that may be used."""
+        """Whether ``vwap`` is a number that may be used."""
         return self.reason is None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TradeImbalance:
     """Share by which aggressive buying exceeds aggressive selling.
 
-    `imbalance` is `(buy − sell) / (buy + sell)`, from −1 to 1; volumes are in base units and `n`
-    counts trades.
+    ``imbalance`` is ``(buy − sell) / (buy + sell)``, from −1 to 1; volumes are in base units and
+    ``n`` counts trades.
     """
 
     imbalance: float
@@ -55,29 +57,41 @@ class TradeImbalance:
 
     @property
     def defined(self) -> bool:
-        """Whether `imbalance` is a number that may be used."""
+        """Whether ``imbalance`` is a number that may be used."""
         return self.reason is None
 
 
-def vwap(price: npt.ArrayLike, quantity: npt.ArrayLike) -> Vwap:
-    """Volume-weighted average price, :math:`\\sum p_i q_i / \\sum q_i`.
+def vwap(price: ArrayLike, quantity: ArrayLike) -> Vwap:
+    """Volume-weighted average price.
+
+    Formula
+    -------
+    Σ pᵢqᵢ / Σ qᵢ.
+
+    Units
+    -----
+    ``vwap`` in quote currency per base unit, ``volume`` in base units.
 
     Parameters
     ----------
-    price : array_like, shape (n,)
+    price : array of shape (n,)
         Price of each trade in quote currency (or a typical price of each bar).
-    quantity : array_like, shape (n,)
+    quantity : array of shape (n,)
         Size in base units, not negative.
 
     Returns
     -------
     Vwap
-        Undefined (`reason` says why) if nothing traded.
+        Undefined (``reason`` says why) if nothing traded.
 
     Raises
     ------
     ValueError
         If lengths differ, a price is not positive, or a quantity is negative.
+
+    References
+    ----------
+    Berkowitz, Logue and Noser (1988), Journal of Finance 43(1), 97–112.
 
     Examples
     --------
@@ -101,34 +115,46 @@ def vwap(price: npt.ArrayLike, quantity: npt.ArrayLike) -> Vwap:
     )
 
 
-def rolling_vwap(price: npt.ArrayLike, quantity: npt.ArrayLike, window: int) -> pl.DataFrame:
-    """VWAP of the last `window` trades or bars, at every one of them.
+def rolling_vwap(price: ArrayLike, quantity: ArrayLike, window: int) -> pl.DataFrame:
+    """VWAP of the last ``window`` trades or bars, at every one of them.
+
+    Formula
+    -------
+    Σ pᵢqᵢ / Σ qᵢ over the last ``window`` observations.
+
+    Units
+    -----
+    ``vwap`` in quote currency per base unit, ``volume`` in base units.
 
     Parameters
     ----------
-    price, quantity : array_like, shape (n,)
-        As for :func:`vwap`.
+    price, quantity : array of shape (n,)
+        As for ``vwap``.
     window : int
         Trades or bars in a window, at least 1.
 
     Returns
     -------
     polars.DataFrame, n rows
-        `vwap` (quote currency, NaN where undefined), `volume` (base units) and `reason`, null where
-        defined. A window that is not full, holds a missing value or no volume is undefined.
+        ``vwap`` (quote currency, null where undefined), ``volume`` (base units) and ``reason``, null
+        where defined. A window that is not full, holds a missing value or no volume is undefined.
 
     Raises
     ------
     ValueError
-        As :func:`vwap`, or if `window` < 1.
+        As ``vwap``, or if ``window`` < 1.
+
+    References
+    ----------
+    As R's TTR::VWAP.
 
     Examples
     --------
     >>> rolling_vwap([100.0, 101.0, 103.0], [1.0, 3.0, 1.0], 2)["vwap"].to_list()
-    [nan, 100.75, 101.5]
+    [None, 100.75, 101.5]
     """
     prices, quantities = vectors(price=price, quantity=quantity)
-    at_least(window, 1, "window")
+    require_at_least(window, "window", 1)
     _check_trades(prices, quantities)
     n = len(prices)
     volume, quote_volume = np.full(n, np.nan), np.full(n, np.nan)
@@ -143,25 +169,41 @@ def rolling_vwap(price: npt.ArrayLike, quantity: npt.ArrayLike, window: int) -> 
         "window not full yet",
         np.where(np.isnan(volume), "missing values in the window", "no volume"),
     )
-    return pl.DataFrame({"vwap": average, "volume": volume, "reason": reason}).with_columns(
-        pl.when(pl.col("vwap").is_nan()).then("reason").alias("reason")
-    )
+    frame = pl.DataFrame({"vwap": average, "volume": volume, "reason": reason}).fill_nan(None)
+    return frame.with_columns(pl.when(pl.col("vwap").is_null()).then("reason").alias("reason"))
 
 
-def trade_imbalance(quantity: npt.ArrayLike, is_buyer_maker: npt.ArrayLike) -> TradeImbalance:
+def trade_imbalance(quantity: ArrayLike, is_buyer_maker: ArrayLike) -> TradeImbalance:
     """Imbalance of aggressive buying over aggressive selling.
+
+    Formula
+    -------
+    (buy − sell) / (buy + sell) of aggressors' volume.
+
+    Units
+    -----
+    Dimensionless, −1 to 1; volumes in base units.
 
     Parameters
     ----------
-    quantity : array_like, shape (n,)
+    quantity : array of shape (n,)
         Size of each trade in base units (or in quote currency, to weigh by value), not negative.
-    is_buyer_maker : array_like of bool, shape (n,)
+    is_buyer_maker : array of bool, shape (n,)
         Whether the resting side bought, so that the aggressor sold.
+
+    Returns
+    -------
+    TradeImbalance
+        Undefined if nothing traded.
 
     Raises
     ------
     ValueError
         If lengths differ, a quantity is negative or missing, or a flag is not boolean.
+
+    References
+    ----------
+    Chordia, T. and Subrahmanyam, A. (2004), Journal of Financial Economics 72(3), 485–518.
 
     Examples
     --------
@@ -181,27 +223,31 @@ def trade_imbalance(quantity: npt.ArrayLike, is_buyer_maker: npt.ArrayLike) -> T
 
 
 def vpin(
-    quantity: npt.ArrayLike,
-    is_buyer_maker: npt.ArrayLike,
+    quantity: ArrayLike,
+    is_buyer_maker: ArrayLike,
     *,
     bucket_volume: float,
     window: int = 50,
 ) -> pl.DataFrame:
     """Volume-synchronised probability of informed trading.
 
-    Time is cut into buckets of equal volume; a trade that straddles two is split between them, and
-    the last, unfilled bucket is left out. With :math:`V` the bucket volume,
-
-    .. math:: VPIN_k = \\frac{1}{w V} \\sum_{j=k-w+1}^{k} |V^{buy}_j - V^{sell}_j|
-
     The aggressor side is known here, so volume is not classified by price changes as the paper had
     to; values are therefore not comparable with those of bulk-classified VPIN.
 
+    Formula
+    -------
+    VPINₖ = Σ |buyⱼ − sellⱼ| / (w·V) over the last w buckets of volume V. A trade that straddles
+    two buckets is split between them; the last, unfilled one is left out.
+
+    Units
+    -----
+    ``vpin`` dimensionless, 0 to 1; volumes in base units.
+
     Parameters
     ----------
-    quantity : array_like, shape (n,)
+    quantity : array of shape (n,)
         Size of each trade in base units, not negative, in order of trading.
-    is_buyer_maker : array_like of bool, shape (n,)
+    is_buyer_maker : array of bool, shape (n,)
         Whether the resting side bought, so that the aggressor sold.
     bucket_volume : float
         Volume of a bucket in base units; a fiftieth of a day's volume is the paper's choice.
@@ -211,14 +257,14 @@ def vpin(
     Returns
     -------
     polars.DataFrame, one row per filled bucket
-        `first_trade, last_trade` (positions of the trades that began and filled it), `buy_volume,
-        sell_volume` (base units), `imbalance` (absolute, base units), `vpin` (0 to 1, NaN until
-        `window` buckets are filled) and `reason` (null where defined).
+        ``first_trade, last_trade`` (positions of the trades that began and filled it), `buy_volume,
+        sell_volume`` (base units), ``imbalance`` (absolute, base units), ``vpin` (0 to 1, null until
+        ``window`` buckets are filled) and ``reason`` (null where defined).
 
     Raises
     ------
     ValueError
-        If lengths differ, a quantity is negative or missing, or `bucket_volume` is not positive.
+        If lengths differ, a quantity is negative or missing, or ``bucket_volume`` is not positive.
 
     References
     ----------
@@ -230,11 +276,11 @@ def vpin(
     --------
     >>> frame = vpin([3.0, 2.0, 3.0], [False, True, True], bucket_volume=4.0, window=2)
     >>> frame["buy_volume"].to_list(), frame["sell_volume"].to_list(), frame["vpin"].to_list()
-    ([3.0, 0.0], [1.0, 4.0], [nan, 0.75])
+    ([3.0, 0.0], [1.0, 4.0], [None, 0.75])
     """
     quantities, sell = sized_trades(quantity, is_buyer_maker)
-    positive(vector([bucket_volume], "bucket_volume"), "bucket_volume")
-    at_least(window, 1, "window")
+    positive_number(bucket_volume, "bucket_volume")
+    require_at_least(window, "window", 1)
     traded = np.concatenate([[0.0], np.cumsum(quantities)])
     bought = np.concatenate([[0.0], np.cumsum(np.where(sell, 0.0, quantities))])
     # Rounding in the running sum must not cost a bucket that is exactly filled.
@@ -253,10 +299,10 @@ def vpin(
             "buy_volume": buy,
             "sell_volume": bucket_volume - buy,
             "imbalance": imbalance,
-            "vpin": value,
+            "vpin": pl.Series(value).fill_nan(None),
         }
     ).with_columns(
-        pl.when(pl.col("vpin").is_nan()).then(pl.lit("window not full yet")).alias("reason")
+        pl.when(pl.col("vpin").is_null()).then(pl.lit("window not full yet")).alias("reason")
     )
 
 
@@ -269,14 +315,15 @@ def _check_trades(prices: FloatArray, quantities: FloatArray) -> None:
 
 
 def sized_trades(
-    quantity: npt.ArrayLike, is_buyer_maker: npt.ArrayLike
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    quantity: ArrayLike, is_buyer_maker: ArrayLike
+) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Sizes and aggressor sides of trades: finite, not negative, and as many of one as the other.
 
     >>> sized_trades([1.0, 2.0], [True, False])
     (array([1., 2.]), array([ True, False]))
     """
-    quantities, sell = vector(quantity, "quantity"), flags(is_buyer_maker, "is_buyer_maker")
+    quantities = as_series(quantity, "quantity", allow_nan=True)
+    sell = flags(is_buyer_maker, "is_buyer_maker")
     same_length(quantity=quantities, is_buyer_maker=sell)
     wrong = np.flatnonzero(~((quantities >= 0) & np.isfinite(quantities)))
     if len(wrong):

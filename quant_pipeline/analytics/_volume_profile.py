@@ -1,17 +1,19 @@
 """Traded volume by price, its point of control and its value area."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import ArrayLike
 
+from quant_pipeline.analytics._inputs import FloatArray, as_series
 from quant_pipeline.analytics._tick_inputs import (
-    FloatArray,
     open_unit_interval,
     positive,
+    positive_number,
     same_length,
-    vector,
 )
 from quant_pipeline.analytics._volume import sized_trades
 
@@ -19,15 +21,15 @@ _MOST_BINS = 1_000_000
 _PROFILE_COLUMNS = ("price_low", "price_high", "volume", "buy_volume", "sell_volume", "trades")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class VolumeProfile:
     """Traded volume by price.
 
-    `bins` has one row per price bin from the lowest to the highest trade, empty ones included:
-    `price_low` (inclusive), `price_high` (exclusive), `volume`, `buy_volume`, `sell_volume` (base
-    units, by aggressor) and `trades`. `point_of_control` is the middle of the bin with the most
-    volume. The value area reaches from `value_area_low` to `value_area_high` and holds
-    `value_area_share` of the volume, at least the share asked for.
+    ``bins`` has one row per price bin from the lowest to the highest trade, empty ones included:
+    ``price_low`` (inclusive), ``price_high`` (exclusive), ``volume``, ``buy_volume``,
+    ``sell_volume`` (base units, by aggressor) and ``trades``. ``point_of_control`` is the middle of
+    the bin with the most volume. The value area reaches from ``value_area_low`` to
+    ``value_area_high`` and holds ``value_area_share`` of the volume, at least the share asked for.
     """
 
     bins: pl.DataFrame
@@ -47,37 +49,48 @@ class VolumeProfile:
 
 
 def volume_profile(
-    price: npt.ArrayLike,
-    quantity: npt.ArrayLike,
-    is_buyer_maker: npt.ArrayLike,
+    price: ArrayLike,
+    quantity: ArrayLike,
+    is_buyer_maker: ArrayLike,
     bin_size: float,
     *,
     value_area: float = 0.70,
 ) -> VolumeProfile:
     """Volume traded at each price, its point of control and its value area.
 
-    The value area starts at the point of control and takes in, one bin at a time, whichever
-    neighbour holds more volume, until it holds the share asked for. Ties go to the higher price;
-    of several bins with the most volume, the one nearest the middle of the range is the point of
-    control.
+    Formula
+    -------
+    Volume by bin ⌊price / bin_size⌋. The value area starts at the point of control and takes in,
+    one bin at a time, whichever neighbour holds more volume, until it holds the share asked for.
+    Ties go to the higher price; of several bins with the most volume, the one nearest the middle
+    of the range is the point of control.
+
+    Units
+    -----
+    Prices in quote currency, volumes in base units.
 
     Parameters
     ----------
-    price : array_like, shape (n,)
+    price : array of shape (n,)
         Price of each trade in quote currency.
-    quantity : array_like, shape (n,)
+    quantity : array of shape (n,)
         Size in base units, not negative.
-    is_buyer_maker : array_like of bool, shape (n,)
+    is_buyer_maker : array of bool, shape (n,)
         Whether the resting side bought, so that the aggressor sold.
     bin_size : float
         Height of a bin in quote currency; bins begin at its multiples.
     value_area : float
         Share of the volume that the value area holds, between 0 and 1.
 
+    Returns
+    -------
+    VolumeProfile
+        Undefined if nothing traded.
+
     Raises
     ------
     ValueError
-        If lengths differ, a value is missing, a price or `bin_size` is not positive, a quantity
+        If lengths differ, a value is missing, a price or ``bin_size`` is not positive, a quantity
         is negative, or the range would need more than a million bins.
 
     References
@@ -95,10 +108,11 @@ def volume_profile(
     >>> profile.bins["volume"].to_list()
     [2.0, 6.0, 2.0]
     """
-    prices, (quantities, sell) = vector(price, "price"), sized_trades(quantity, is_buyer_maker)
+    prices = as_series(price, "price", allow_nan=True)
+    quantities, sell = sized_trades(quantity, is_buyer_maker)
     same_length(price=prices, quantity=quantities)
     positive(prices, "price")
-    positive(vector([bin_size], "bin_size"), "bin_size")
+    positive_number(bin_size, "bin_size")
     open_unit_interval(value_area, "value_area")
     total = float(quantities.sum())
     if not total > 0:

@@ -3,6 +3,8 @@
 Correlations are dimensionless. A positive lag always means that the second series moves first.
 """
 
+from __future__ import annotations
+
 from quant_pipeline.analytics._clock_correlation import epps_curve, timeframe_correlations
 from quant_pipeline.analytics._correlation_breakdown import (
     CorrelationBreakdown,

@@ -1,19 +1,15 @@
 """Whether a series is fit to be analysed: gaps, stale values, outliers and faulty stamps."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
+from numpy.typing import ArrayLike, NDArray
 
-from quant_pipeline.analytics._tick_inputs import (
-    FloatArray,
-    TimeArray,
-    at_least,
-    positive,
-    same_length,
-    vector,
-)
+from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
+from quant_pipeline.analytics._tick_inputs import TimeArray, positive_number, same_length
 
 __all__ = ["DataQuality", "data_quality"]
 
@@ -21,23 +17,23 @@ __all__ = ["DataQuality", "data_quality"]
 _MAD_TO_STD = 1.4826022185056018
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class DataQuality:
-    """Counts of what is wrong with a series of `n` observations.
+    """Counts of what is wrong with a series of ``n`` observations.
 
     Times are in the unit of the stamps (nanoseconds for datetime64).
 
-    - `n_missing`: NaN or infinite; `n_not_positive`: finite but no price.
-    - `n_out_of_order`: stamps earlier than the one before; `n_duplicated`: stamps seen before.
-    - `interval`: the expected time between observations; `gaps`, one row each, are where more than
-      `gap_multiple` times that passed: `start`, `end`, `length` and how many observations of the
-      expected interval are `missing` from it. `n_gaps`, `longest_gap` and `coverage`, the share of
-      the whole span that lies outside the gaps' missing part.
-    - `n_stale`: equal to the observation before; `stale_share` of the changes; `longest_stale_run`
-      in observations that repeat one value (1 if none repeats).
-    - `n_outliers`: changes further than `outlier_threshold` robust standard deviations (from the
-      median absolute deviation of the changes that are not zero) from their median;
-      `outlier_positions` in the input. Log changes if all prices are positive.
+    - ``n_missing``: NaN or infinite; ``n_not_positive``: finite but no price.
+    - ``n_out_of_order``: stamps earlier than the one before; ``n_duplicated``: stamps seen before.
+    - ``interval``: the expected time between observations; ``gaps``, one row each, are where more
+      than ``gap_multiple`` times that passed: ``start``, ``end``, ``length`` and how many
+      observations of the expected interval are ``missing`` from it. ``n_gaps``, ``longest_gap`` and
+      ``coverage``, the share of the whole span that lies outside the gaps' missing part.
+    - ``n_stale``: equal to the observation before; ``stale_share`` of the changes;
+      ``longest_stale_run`` in observations that repeat one value (1 if none repeats).
+    - ``n_outliers``: changes further than ``outlier_threshold`` robust standard deviations (from
+      the median absolute deviation of the changes that are not zero) from their median;
+      ``outlier_positions`` in the input. Log changes if all prices are positive.
     """
 
     n: int
@@ -54,7 +50,7 @@ class DataQuality:
     longest_stale_run: int
     n_outliers: int
     outlier_threshold: float
-    outlier_positions: npt.NDArray[np.int64]
+    outlier_positions: NDArray[np.int64]
     reason: str | None
 
     @property
@@ -82,8 +78,8 @@ class DataQuality:
 
 
 def data_quality(
-    ts: npt.ArrayLike,
-    value: npt.ArrayLike,
+    ts: ArrayLike,
+    value: ArrayLike,
     *,
     interval: float | None = None,
     gap_multiple: float = 3.0,
@@ -93,11 +89,21 @@ def data_quality(
 
     Nothing is repaired or refused here, stamps out of order included: the point is to count it.
 
+    Formula
+    -------
+    Gap: a step of more than gap_multiple·interval. Outlier: |Δ − median Δ| > outlier_threshold ×
+    1.4826·MAD of the changes that are not zero; Δ is the log change if all values are positive.
+    coverage = 1 − Σ(gap − interval) / span.
+
+    Units
+    -----
+    Times in the unit of the stamps; shares 0–1; the rest are counts.
+
     Parameters
     ----------
-    ts : array_like, shape (n,)
+    ts : array of shape (n,)
         Stamps: integers, floats or datetime64.
-    value : array_like, shape (n,)
+    value : array of shape (n,)
         Prices or other values.
     interval : float, optional
         Expected time between observations, in the unit of the stamps; the median step between
@@ -111,12 +117,13 @@ def data_quality(
     Returns
     -------
     DataQuality
-        Undefined (`reason` says why) with fewer than two observations.
+        Undefined (``reason`` says why) with fewer than two observations.
 
     Raises
     ------
     ValueError
-        If lengths differ, or `interval`, `gap_multiple` or `outlier_threshold` is out of range.
+        If lengths differ, or ``interval``, ``gap_multiple`` or ``outlier_threshold`` is out of
+        range.
 
     References
     ----------
@@ -132,12 +139,12 @@ def data_quality(
     ([(3, 9, 6, 5)], 0.167)
     """
     times: TimeArray = _any_stamps(ts)
-    values = vector(value, "value")
+    values = as_series(value, "value", allow_nan=True)
     same_length(ts=times, value=values)
-    at_least(gap_multiple, 1.0, "gap_multiple")
-    positive(vector([outlier_threshold], "outlier_threshold"), "outlier_threshold")
+    require_at_least(gap_multiple, "gap_multiple", 1.0)
+    positive_number(outlier_threshold, "outlier_threshold")
     if interval is not None:
-        positive(vector([interval], "interval"), "interval")
+        positive_number(interval, "interval")
     n = len(values)
     finite = np.isfinite(values)
     ordered = np.unique(times)
@@ -170,11 +177,11 @@ def data_quality(
     )
 
 
-def _any_stamps(ts: npt.ArrayLike) -> TimeArray:
+def _any_stamps(ts: ArrayLike) -> TimeArray:
     times = np.asarray(ts)
     if times.dtype.kind == "M":
         return times.astype("datetime64[ns]").astype(np.int64)
-    numbers = vector(ts, "ts")
+    numbers = as_series(ts, "ts", allow_nan=True)
     if not np.isfinite(numbers).all():
         raise ValueError(
             "ts holds a missing stamp; an observation without a time is no observation"
@@ -192,15 +199,13 @@ def _gaps(
     )
 
 
-def _longest_run(flags: npt.NDArray[np.bool_]) -> int:
+def _longest_run(flags: NDArray[np.bool_]) -> int:
     """Length of the longest run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
-def _outliers(
-    values: FloatArray, finite: npt.NDArray[np.bool_], threshold: float
-) -> npt.NDArray[np.int64]:
+def _outliers(values: FloatArray, finite: NDArray[np.bool_], threshold: float) -> NDArray[np.int64]:
     """Positions whose change from the last finite value is beyond the threshold."""
     positions = np.flatnonzero(finite)
     present = values[positions]

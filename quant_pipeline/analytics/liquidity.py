@@ -5,6 +5,8 @@ the price (0.01 is 1 %), those from quotes are in basis points, as their names s
 measured is NaN with a reason, never zero.
 """
 
+from __future__ import annotations
+
 from quant_pipeline.analytics._price_impact import (
     Amihud,
     KyleLambda,
