@@ -232,7 +232,8 @@ def impact_curve(
     -------
     polars.DataFrame, one row per class, by size
         ``size_low, size_high`` (inclusive) and ``mean_size`` in base units, ``impact_bps``,
-        ``stderr_bps`` (null for one trade; trades taken as independent, which overlapping horizons are not) and ``n``.
+        ``stderr_bps`` (null for one trade; trades taken as independent, which overlapping horizons
+        are not) and ``n``.
 
     Raises
     ------

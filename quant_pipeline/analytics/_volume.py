@@ -136,8 +136,9 @@ def rolling_vwap(price: ArrayLike, quantity: ArrayLike, window: int) -> pl.DataF
     Returns
     -------
     polars.DataFrame, n rows
-        ``vwap`` (quote currency, null where undefined), ``volume`` (base units) and ``reason``, null
-        where defined. A window that is not full, holds a missing value or no volume is undefined.
+        ``vwap`` (quote currency, null where undefined), ``volume`` (base units) and ``reason``,
+        null where defined. A window that is not full, holds a missing value or no volume is
+        undefined.
 
     Raises
     ------
@@ -257,9 +258,9 @@ def vpin(
     Returns
     -------
     polars.DataFrame, one row per filled bucket
-        ``first_trade, last_trade`` (positions of the trades that began and filled it), `buy_volume,
-        sell_volume`` (base units), ``imbalance`` (absolute, base units), ``vpin` (0 to 1, null until
-        ``window`` buckets are filled) and ``reason`` (null where defined).
+        ``first_trade, last_trade`` (positions of the trades that began and filled it),
+        ``buy_volume, sell_volume`` (base units), ``imbalance`` (absolute, base units), ``vpin`` (0
+        to 1, null until ``window`` buckets are filled) and ``reason`` (null where defined).
 
     Raises
     ------
