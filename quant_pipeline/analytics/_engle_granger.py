@@ -142,17 +142,17 @@ def engle_granger(
     if reason is None and (np.ptp(right, axis=0) == 0.0).any():
         reason = "x is constant"
     if reason is not None:
-        return _undefined(trend, k, reason)
-    coefficients, residuals, r_squared = _first_stage(left, right, trend)
+        return undefined(trend, k, reason)
+    coefficients, residuals, r_squared = first_stage(left, right, trend)
     alpha = float(coefficients[k]) if trend != "n" else 0.0
     slopes = tuple(float(value) for value in coefficients[:k])
     if r_squared >= COLLINEAR_R_SQUARED:
-        return _undefined(
+        return undefined(
             trend, k, "y and x are collinear: R² leaves only rounding", alpha, slopes, r_squared
         )
     batch = adf_batch(residuals[None, :], "n", lags=lags, max_lags=order, criterion=method)
     if batch.reason[0] is not None:
-        return _undefined(trend, k, f"ADF of the residuals: {batch.reason[0]}", alpha, slopes)
+        return undefined(trend, k, f"ADF of the residuals: {batch.reason[0]}", alpha, slopes)
     statistic, n = float(batch.statistic[0]), int(batch.n[0])
     if table == "mackinnon":
         pvalue = float(pvalues(batch.statistic, trend, k + 1)[0])
@@ -228,7 +228,7 @@ def engle_granger_directions(
     )
 
 
-def _first_stage(y: FloatArray, x: FloatArray, trend: str) -> tuple[FloatArray, FloatArray, float]:
+def first_stage(y: FloatArray, x: FloatArray, trend: str) -> tuple[FloatArray, FloatArray, float]:
     """OLS of y on (x, constant, t, t²): coefficients in that order, residuals, R²."""
     n = len(y)
     if trend == "n":
@@ -256,13 +256,14 @@ def _first_stage(y: FloatArray, x: FloatArray, trend: str) -> tuple[FloatArray, 
     )
 
 
-def _undefined(
+def undefined(
     trend: str,
     k: int,
     reason: str,
     alpha: float = np.nan,
     slopes: tuple[float, ...] = (),
     r_squared: float = np.nan,
+    test: str = "Engle–Granger",
 ) -> Cointegration:
     """A result without a verdict; −inf and 0 mark the collinear pair, as in statsmodels."""
     nan = float("nan")
@@ -278,6 +279,7 @@ def _undefined(
         coefficients=slopes or (nan,) * k,
         r_squared=r_squared,
         trend=trend,
+        test=test,
         defined=False,
         reason=reason,
     )

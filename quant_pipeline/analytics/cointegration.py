@@ -13,17 +13,31 @@ from quant_pipeline.analytics._engle_granger import (
     engle_granger,
     engle_granger_directions,
 )
+from quant_pipeline.analytics._error_correction import ErrorCorrection, error_correction
+from quant_pipeline.analytics._gregory_hansen import GregoryHansen, gregory_hansen
 from quant_pipeline.analytics._johansen import Johansen, johansen
+from quant_pipeline.analytics._phillips_ouliaris import phillips_ouliaris
+from quant_pipeline.analytics._rolling_cointegration import (
+    RollingCointegration,
+    rolling_cointegration,
+)
 from quant_pipeline.analytics._scan import scan
 
 __all__ = [
     "Cointegration",
     "CointegrationDirections",
+    "ErrorCorrection",
+    "GregoryHansen",
     "Johansen",
+    "RollingCointegration",
     "benjamini_hochberg",
     "benjamini_yekutieli",
     "engle_granger",
     "engle_granger_directions",
+    "error_correction",
+    "gregory_hansen",
     "johansen",
+    "phillips_ouliaris",
+    "rolling_cointegration",
     "scan",
 ]

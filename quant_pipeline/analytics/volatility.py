@@ -5,5 +5,23 @@ from quant_pipeline.analytics._bar_volatility import (
     periods_per_year,
     volatility,
 )
+from quant_pipeline.analytics._realised_variance import (
+    JumpShare,
+    bipower_variation,
+    jump_share,
+    realised_variance,
+    rolling_bipower_variation,
+    rolling_realised_variance,
+)
 
-__all__ = ["ewma_volatility", "periods_per_year", "volatility"]
+__all__ = [
+    "JumpShare",
+    "bipower_variation",
+    "ewma_volatility",
+    "jump_share",
+    "periods_per_year",
+    "realised_variance",
+    "rolling_bipower_variation",
+    "rolling_realised_variance",
+    "volatility",
+]
