@@ -200,6 +200,9 @@ class Settings(BaseSettings):
         default=60.0,
         description="A bar is provisional until its venue's trades are this many seconds past it",
     )
+    taker_fee_bps: Annotated[float, Field(ge=0)] = Field(
+        default=10.0, description="Fee assumed for each trade, basis points of its value"
+    )
     snapshot_cron: str = Field(
         default="0 * * * *", description="When ADF and correlation snapshots are taken (UTC cron)"
     )

@@ -1,0 +1,76 @@
+"""What a page knows besides its numbers: code, settings, and the report before it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from quant_pipeline.settings import ROOT, Settings
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The report that came before, for what has changed since.
+
+    Attributes:
+        date: its UTC date.
+        metrics: its headline numbers.
+        finding: its verdict.
+    """
+
+    date: dt.date
+    metrics: Mapping[str, float | int | None]
+    finding: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """Attributes:
+    code_version: version and revision of this project.
+    settings: the settings that the numbers depend on, by name.
+    taker_fee_bps: fee assumed for each trade, basis points of its value.
+    previous: the report before this one, if there is one.
+    """
+
+    code_version: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    taker_fee_bps: float = 10.0
+    previous: Previous | None = None
+
+
+def from_settings(settings: Settings, *, previous: Previous | None = None) -> Context:
+    """The context of pages made with these settings by this code."""
+    return Context(
+        code_version=code_version(),
+        settings={
+            "venue": settings.venue,
+            "pairs": ", ".join(map(str, settings.pairs)),
+            "pair_timeframe": settings.pair_timeframe,
+            "rolling_window": settings.rolling_window,
+            "taker_fee_bps": settings.taker_fee_bps,
+        },
+        taker_fee_bps=settings.taker_fee_bps,
+        previous=previous,
+    )
+
+
+@cache
+def code_version() -> str:
+    """Version and, in a clone, the revision; `+changes` marks uncommitted edits."""
+    release = version("quant-pipeline")
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+changes", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return release
+    return f"{release} ({found.stdout.strip()})"

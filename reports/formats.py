@@ -1,0 +1,116 @@
+"""Numbers as text: one way to write each kind of quantity, on every page."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import Final
+
+MISSING: Final = "—"
+_MINUS = "−"
+
+
+def number(value: float | int | None, decimals: int = 2, *, signed: bool = False) -> str:
+    """`-1234.5` as `−1,234.50`; None and NaN as `—`; infinities as `∞`."""
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{_MINUS}∞"
+    text = f"{value:{'+' if signed else ''},.{decimals}f}"
+    if float(text.replace(",", "")) == 0:  # -0.00 is not a sign
+        text = text.lstrip("+-")
+    return text.replace("-", _MINUS)
+
+
+def count(value: int | None) -> str:
+    """A whole number with thousands separated."""
+    return MISSING if value is None else f"{value:,d}".replace("-", _MINUS)
+
+
+def percent(share: float | None, decimals: int = 1) -> str:
+    """A share of one as a percentage."""
+    text = number(None if share is None else share * 100, decimals)
+    return text if text == MISSING else f"{text}%"
+
+
+def pvalue(p: float | None) -> str:
+    """A p-value to three decimals; smaller ones as `< 0.001`, never as zero."""
+    if p is None or math.isnan(p):
+        return MISSING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def bounded_pvalue(p: float | None, low: float, high: float) -> str:
+    """A p-value from a table that ends at `low` and `high`: beyond them only a bound is known."""
+    if p is None or math.isnan(p):
+        return MISSING
+    if p <= low:
+        return f"≤ {low:g}"
+    return f"≥ {high:.2f}" if p >= high else f"{p:.3f}"
+
+
+def price(value: float | None) -> str:
+    """A price with about six significant digits, as a terminal shows it."""
+    if value is None or math.isnan(value):
+        return MISSING
+    size = abs(value)
+    decimals = 2 if size >= 100 else 4 if size >= 1 else 6
+    return number(value, decimals)
+
+
+def money(value: float | None, unit: str = "USDT") -> str:
+    """An amount in thousands, millions or billions of `unit`."""
+    if value is None or math.isnan(value):
+        return MISSING
+    for size, word in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{number(value / size, 2)} {word} {unit}"
+    return f"{number(value, 2)} {unit}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as `85 s`, `12 min 5 s`, `3 h 20 min` or `2 d 4 h`; infinite as `no finite bound`."""
+    if seconds is None or math.isnan(seconds):
+        return MISSING
+    if math.isinf(seconds):
+        return "no finite bound"
+    if seconds < 120:
+        return f"{seconds:,.3g} s" if seconds < 10 else f"{seconds:,.0f} s"
+    whole = round(seconds)
+    for size, name, smaller_size, smaller in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = (whole % size) // smaller_size
+            return f"{whole // size} {name} {rest} {smaller}" if rest else f"{whole // size} {name}"
+    raise AssertionError(seconds)
+
+
+def interval(low: float | None, high: float | None, decimals: int = 2) -> str:
+    """An interval as `0.48 to 0.75`."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return MISSING
+    return f"{number(low, decimals)} to {number(high, decimals)}"
+
+
+def day(value: dt.date) -> str:
+    """A date as `8 August 2024`."""
+    return f"{value.day} {value:%B %Y}"
+
+
+def moment(value: dt.datetime | None) -> str:
+    """A UTC time as `8 Aug 2024 23:54:16`."""
+    return MISSING if value is None else f"{value.day} {value:%b %Y %H:%M:%S}"
+
+
+def clock(value: dt.datetime | None) -> str:
+    """The time of day of a UTC time."""
+    return MISSING if value is None else f"{value:%H:%M:%S}"
+
+
+def count_of(n: int, one: str, many: str | None = None) -> str:
+    """`1 gap`, `2 gaps`, `no gaps`."""
+    noun = one if n == 1 else many or one + "s"
+    return f"{'no' if n == 0 else f'{n:,d}'} {noun}"

@@ -1,0 +1,186 @@
+"""Putting pages where they are served from: `settings.reports_dir`.
+
+    pair/BTCUSDT-ETHUSDT/2024-08-08.html   the page
+    pair/BTCUSDT-ETHUSDT/2024-08-08.svg    its preview
+    pair/BTCUSDT-ETHUSDT/2024-08-08.json   its headline and figures, which the index is built from
+    index.html                             the latest of each, and the archive
+
+Files appear whole or not at all, so a reader never sees half a page.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import fasteners
+
+from quant_pipeline.settings import Settings
+from reports.context import Previous
+
+Kind = Literal["pair", "symbol", "universe", "snapshots", "quality"]
+
+INDEX: Final = "index.html"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the index and later reports need to know of a page.
+
+    Attributes:
+        title: as `BTCUSDT / ETHUSDT`.
+        date: UTC date it is about.
+        headline: its verdict in a line.
+        finding: the verdict in a word or two.
+        snapshot: lake snapshot id.
+        metrics: headline numbers.
+    """
+
+    title: str
+    date: dt.date
+    headline: str
+    finding: str
+    snapshot: int
+    metrics: Mapping[str, float | int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a page went.
+
+    Attributes:
+        html: the page's file.
+        svg: the preview's file, if there is one.
+        summary: what the index says of it.
+    """
+
+    html: Path
+    svg: Path | None
+    kind: str
+    subject: str
+    summary: Summary
+
+    @property
+    def url(self) -> str:
+        """Address below the web server, as `/reports/pair/BTCUSDT-ETHUSDT/2024-08-08.html`."""
+        return f"/reports/{self.kind}/{self.subject}/{self.html.name}"
+
+    @property
+    def preview_url(self) -> str | None:
+        """Address of the preview below the web server."""
+        return self.url.removesuffix(".html") + ".svg" if self.svg else None
+
+
+def publish(
+    settings: Settings,
+    *,
+    kind: Kind,
+    subject: str,
+    html: str,
+    summary: Summary,
+    preview: str | None = None,
+) -> Published:
+    """Write a page, its preview and its summary, and rebuild the index.
+
+    Args:
+        settings: tells the folder.
+        kind: kind of page, the first folder.
+        subject: what it is about, the second folder, as `BTCUSDT-ETHUSDT`.
+        html: the page.
+        summary: for the index.
+        preview: a still SVG.
+
+    Raises:
+        ValueError: `subject` cannot be a folder's name.
+    """
+    folder = settings.reports_dir / kind / _checked(subject)
+    stem = summary.date.isoformat()
+    page, drawing = folder / f"{stem}.html", folder / f"{stem}.svg"
+    with _lock(settings):
+        _write(page, html)
+        if preview is not None:
+            _write(drawing, preview)
+        _write(folder / f"{stem}.json", _dumped(summary))
+        _rebuild_index(settings)
+    return Published(page, drawing if preview is not None else None, kind, subject, summary)
+
+
+def published(settings: Settings) -> Iterator[Published]:
+    """Every published page, newest date first, then by kind and subject."""
+    found = []
+    for path in settings.reports_dir.glob("*/*/*.json"):
+        html, svg = path.with_suffix(".html"), path.with_suffix(".svg")
+        if html.is_file():
+            subject, kind = path.parent.name, path.parent.parent.name
+            found.append(
+                Published(html, svg if svg.is_file() else None, kind, subject, _loaded(path))
+            )
+    found.sort(key=lambda item: (item.kind, item.subject))
+    found.sort(key=lambda item: item.summary.date, reverse=True)
+    yield from found
+
+
+def previous(settings: Settings, *, kind: Kind, subject: str, before: dt.date) -> Previous | None:
+    """The latest published page about `subject` of a date before `before`."""
+    for item in published(settings):
+        if (item.kind, item.subject) == (kind, subject) and item.summary.date < before:
+            return Previous(item.summary.date, item.summary.metrics, item.summary.finding)
+    return None
+
+
+def rebuild_index(settings: Settings) -> Path:
+    """Write the index anew and return its path."""
+    with _lock(settings):
+        return _rebuild_index(settings)
+
+
+def _rebuild_index(settings: Settings) -> Path:
+    from reports import index
+
+    path = settings.reports_dir / INDEX
+    _write(path, index.render(list(published(settings)), settings.reports_dir))
+    return path
+
+
+def _lock(settings: Settings) -> fasteners.InterProcessLock:
+    settings.reports_dir.mkdir(parents=True, exist_ok=True)
+    return fasteners.InterProcessLock(settings.reports_dir / ".lock")
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"report subject {name!r} cannot be a folder; use letters, digits, '.', '_' and '-'"
+        )
+    return name
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _dumped(summary: Summary) -> str:
+    content = {**vars(summary), "date": summary.date.isoformat(), "metrics": dict(summary.metrics)}
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _loaded(path: Path) -> Summary:
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return Summary(**{**content, "date": dt.date.fromisoformat(content["date"])})
