@@ -7,11 +7,14 @@ in a legend, and no chart has two y axes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import altair as alt
 
 from reports.theme import Tokens
+
+Drawing = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
+"""What an Altair expression may turn out to be."""
 
 Y_AXIS_WIDTH: Final = 46
 """Every y axis takes this width in pixels, so that panels line up."""
@@ -64,40 +67,52 @@ def value_y(
     return alt.Y(f"{field}:Q", scale=alt.Scale(**{"nice": True, **scale}), axis=axis)
 
 
+def literal(*rows: Mapping[str, Any]) -> alt.Chart:
+    """A chart over a few rows that belong to the drawing and not to the data."""
+    return alt.Chart(alt.Data(values=list(rows)))  # type: ignore[no-untyped-call]
+
+
 def panel_title(text: str) -> alt.Title:
     """A title that never widens the view: an unlimited one shrinks the plot on a phone."""
     return alt.Title(text, limit=alt.ExprRef("width + 60"))
 
 
 def line(
-    frame: str, field: str, colour: str, *, y: alt.Y, x: alt.X, width: float = 1.4, dash: bool = False
+    frame: str,
+    field: str,
+    colour: str,
+    *,
+    y: alt.Y,
+    x: alt.X,
+    width: float = 1.4,
+    dash: bool = False,
 ) -> alt.Chart:
     """One series; nulls are gaps, not bridges."""
     mark: dict[str, Any] = {"color": colour, "strokeWidth": width, "clip": True}
     if dash:
         mark["strokeDash"] = [5, 3]
-    return alt.Chart(alt.NamedData(frame)).mark_line(**mark).encode(x=x, y=y)
+    drawn: alt.Chart = alt.Chart(alt.NamedData(frame)).mark_line(**mark).encode(x=x, y=y)
+    return drawn
 
 
 def band(
     frame: str, low: str, high: str, colour: str, *, y: alt.Y, x: alt.X, opacity: float = 0.2
 ) -> alt.Chart:
     """The area between two fields."""
-    return (
+    drawn: alt.Chart = (
         alt.Chart(alt.NamedData(frame))
         .transform_filter(f"isValid(datum.{low}) && isValid(datum.{high})")
         .mark_area(color=colour, opacity=opacity, clip=True)
         .encode(x=x, y=y, y2=f"{high}:Q")
     )
+    return drawn
 
 
 def rules(
     levels: Mapping[str, float], colours: Tokens, *, field: str = "y", labelled: bool = True
 ) -> list[alt.Chart]:
     """Dashed horizontal lines, labelled in the right margin."""
-    data = alt.Chart(
-        alt.Data(values=[{field: value, "label": name} for name, value in levels.items()])
-    )
+    data = literal(*({field: value, "label": name} for name, value in levels.items()))
     drawn = [
         data.mark_rule(color=colours["faint"], strokeWidth=1, strokeDash=[2, 2]).encode(
             y=f"{field}:Q"
@@ -120,13 +135,14 @@ def end_label(
     `visible` is an expression for its opacity: a label of the last point is wrong in a zoom.
     """
     opacity = alt.ExprRef(visible) if visible else 1
-    return (
+    drawn: alt.Chart = (
         alt.Chart(alt.NamedData("last"))
         .mark_text(
             align="left", dx=6, dy=shift, color=colour, fontWeight=600, text=text, opacity=opacity
         )
         .encode(x="t:T", y=f"{field}:Q")
     )
+    return drawn
 
 
 def cursor(colours: Tokens, dots: Mapping[str, str]) -> list[alt.Chart]:
@@ -153,7 +169,7 @@ def overview(frame: str, field: str, colours: Tokens, brush: alt.Parameter) -> a
     axis = alt.Axis(
         title=None, labels=False, grid=False, minExtent=Y_AXIS_WIDTH, maxExtent=Y_AXIS_WIDTH
     )
-    return (
+    drawn: alt.Chart = (
         alt.Chart(alt.NamedData(frame))
         .mark_line(color=colours["muted"], strokeWidth=0.8)
         .encode(
@@ -167,6 +183,7 @@ def overview(frame: str, field: str, colours: Tokens, brush: alt.Parameter) -> a
         )
         .add_params(brush)
     )
+    return drawn
 
 
 def time_brush(colours: Tokens, name: str = "brush") -> alt.Parameter:
@@ -182,17 +199,32 @@ def unzoomed(brush: str = "brush") -> str:
     return f"isDefined({brush}['t']) ? 0 : 1"
 
 
-def panel(layers: Sequence[alt.Chart], title: str, height: int) -> alt.LayerChart:
+def panel(layers: Sequence[alt.Chart], title: str, height: int) -> Drawing:
     """Layers on one time axis under a title."""
     return alt.layer(*layers).properties(width=FULL_WIDTH, height=height, title=panel_title(title))
 
 
-def stack(panels: Sequence[alt.Chart | alt.LayerChart]) -> alt.VConcatChart:
+def stack(panels: Sequence[Drawing]) -> Drawing:
     """Panels below each other, plots aligned."""
     return alt.vconcat(*panels, spacing=14, bounds="full")
 
 
-def separation(first: float, second: float, *, near: float, shift: float = 7) -> tuple[float, float]:
+def edge_label(
+    colours: Tokens, text: str, side: Literal["left", "right"], *, above: int = -2
+) -> alt.Chart:
+    """A caption in an upper corner of the plot, `above` pixels over its edge."""
+    at = alt.value(0) if side == "left" else alt.value(alt.ExprRef("width"))
+    drawn: alt.Chart = (
+        literal({})
+        .mark_text(align=side, color=colours["muted"], baseline="top", text=text)
+        .encode(x=at, y=alt.value(-above))
+    )
+    return drawn
+
+
+def separation(
+    first: float, second: float, *, near: float, shift: float = 7
+) -> tuple[float, float]:
     """Vertical shifts that keep two end labels apart when their points are within `near`."""
     if abs(first - second) >= near:
         return 0, 0

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import version
 from typing import Any
 
-from quant_pipeline.settings import ROOT, Settings
+from quant_pipeline.code_version import code_version
+from quant_pipeline.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -57,20 +55,3 @@ def from_settings(settings: Settings, *, previous: Previous | None = None) -> Co
         taker_fee_bps=settings.taker_fee_bps,
         previous=previous,
     )
-
-
-@cache
-def code_version() -> str:
-    """Version and, in a clone, the revision; `+changes` marks uncommitted edits."""
-    release = version("quant-pipeline")
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+changes", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return release
-    return f"{release} ({found.stdout.strip()})"

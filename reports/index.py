@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from quant_pipeline.code_version import code_version
 from reports import formats, page, tables
-from reports.context import code_version
 from reports.page import Page, Provenance, Section
 
 if TYPE_CHECKING:

@@ -38,13 +38,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CursorLine:
-    """One line of the tooltip under the crosshair; `token` colours its label."""
+    """One line of the tooltip under the crosshair; `colour` names the token of its label."""
 
     label: str
     field: str
     decimals: int = 2
     signed: bool = False
-    token: str = ""
+    colour: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,17 +203,21 @@ def render(page: Page) -> str:
     def block_html(block: Block) -> Markup:
         return _block_html(block, {key: svg for key, (_, svg) in drawn.items()})
 
-    return _environment().get_template("page.html.j2").render(
-        page=page,
-        block_html=block_html,
-        data_blocks=blocks,
-        scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files
-        style=Markup(theme.css_variables() + _static("style.css")),  # noqa: S704 - our own file
-        policy=Markup(  # noqa: S704 - made of hashes
-            f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
-            "img-src data:; base-uri 'none'; form-action 'none'"
-        ),
-        download_link=_download_link,
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            page=page,
+            block_html=block_html,
+            data_blocks=blocks,
+            scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own files
+            style=Markup(theme.css_variables() + _static("style.css")),  # noqa: S704 - our own file
+            policy=Markup(  # noqa: S704 - made of hashes
+                f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+                "img-src data:; base-uri 'none'; form-action 'none'"
+            ),
+            download_link=_download_link,
+        )
     )
 
 
@@ -252,8 +256,10 @@ def milliseconds(frame: pl.DataFrame, time: str = "bucket") -> pl.DataFrame:
 def _charts(sections: Sequence[Section]) -> Iterator[Chart]:
     for section in sections:
         for block in section.blocks:
-            inner = block.blocks if isinstance(block, Columns) else [block]
-            yield from (item for item in inner if isinstance(item, Chart))
+            if isinstance(block, Chart):
+                yield block
+            elif isinstance(block, Columns):
+                yield from (item for item in block.blocks if isinstance(item, Chart))
 
 
 def _block_html(block: Block, stills: Mapping[str, str]) -> Markup:
@@ -312,9 +318,7 @@ def _draw(chart: Chart, frames: Mapping[str, list[dict[str, Any]]]) -> tuple[dic
 
     window = chart.time.window if chart.time else None
     brush = chart.time.brush if chart.time else None
-    spec = vega.compile_chart(
-        chart.draw(theme.tokens("css")), "css", window=window, brush=brush
-    )
+    spec = vega.compile_chart(chart.draw(theme.tokens("css")), "css", window=window, brush=brush)
     data = {name: frames[name] for name in chart.frames}
     if chart.time:
         data |= {"hover": [], "last": frames[chart.time.frame][-1:]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from markupsafe import Markup
 
@@ -57,7 +58,7 @@ def compose(statistics: PairStatistics, context: Context) -> Page:
         verdict=verdict(statistics),
         facts=_facts(statistics, context),
         sections=[
-            page.section_or_reason(key, title, lambda build=build: build(statistics, context))
+            page.section_or_reason(key, title, partial(build, statistics, context))
             for key, title, build in SECTIONS
         ],
         provenance=Provenance(
@@ -155,8 +156,8 @@ def verdict(statistics: PairStatistics) -> Markup:
     }
     both, johansen = statistics.engle_granger, statistics.johansen
     evidence = Markup(
-        "<b>{label}:</b> Engle–Granger p = {forward} and {reverse}, Johansen trace {trace} against a "
-        "5% critical value of {critical}."
+        "<b>{label}:</b> Engle–Granger p = {forward} and {reverse}, Johansen trace {trace} against "
+        "a 5% critical value of {critical}."
     ).format(
         label=labels[found.finding],
         forward=formats.pvalue(both.y_on_x.pvalue),
@@ -233,7 +234,8 @@ def _facts(statistics: PairStatistics, context: Context) -> list[tuple[str, str]
     else:
         window = f"{formats.day(bars.day)}, no overlap"
     filled = [
-        f"{symbol} {formats.percent(bars.filled_share(leg))}" for leg, symbol in (("y", y), ("x", x))
+        f"{symbol} {formats.percent(bars.filled_share(leg))}"
+        for leg, symbol in (("y", y), ("x", x))
     ]
     return [
         ("Window, UTC", window),

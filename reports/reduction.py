@@ -41,6 +41,7 @@ def keep_extremes(
     if frame.height <= draw_all:
         return frame, False
     times = frame[time].cast(pl.Int64).to_numpy()
+    sampler = MinMaxDownsampler()  # type: ignore[no-untyped-call]
     keep = {0, frame.height - 1}
     for column in columns:
         values = frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
@@ -51,7 +52,7 @@ def keep_extremes(
         if rows.size <= 2 * pixel_columns:
             keep.update(rows.tolist())
             continue
-        chosen = MinMaxDownsampler().downsample(
+        chosen = sampler.downsample(
             np.ascontiguousarray(times[rows]),
             np.ascontiguousarray(values[rows]),
             n_out=2 * pixel_columns,

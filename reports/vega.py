@@ -27,6 +27,7 @@ VEGA_LITE: Final = "6.4"
 CURSOR_FRAMES: Final = frozenset({"hover", "last"})
 """Frames that only annotate: they must never decide the extent of a scale."""
 
+_EXPOSE: Final = "window.vegaEmbed = vegaEmbed;"
 Rows = Sequence[Mapping[str, Any]]
 Spec = dict[str, Any]
 
@@ -41,12 +42,12 @@ def runtime() -> str:
     name = f"vega-bundle-{version('vl-convert-python')}-{os.getuid()}.js"
     path = Path(tempfile.gettempdir()) / name
     try:
-        digest, _, script = path.read_text("utf-8").partition("\n")
-        if path.stat().st_uid == os.getuid() and digest == _digest(script):
-            return script
+        digest, _, stored = path.read_text("utf-8").partition("\n")
+        if path.stat().st_uid == os.getuid() and digest == _digest(stored):
+            return stored
     except (FileNotFoundError, UnicodeDecodeError):
         pass
-    script = vl_convert.javascript_bundle(vl_version=VEGA_LITE)
+    script: str = vl_convert.javascript_bundle(_EXPOSE, vl_version=VEGA_LITE)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=name)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(f"{_digest(script)}\n{script}")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from quant_pipeline import catalog
+import streaming.exchange
+from quant_pipeline import catalog, lake
+from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
 
 _numbers = itertools.count(1)
+_RECORDING = Path(streaming.exchange.__file__).parent / "recordings" / "binance_spot_20240808"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,3 +49,45 @@ def settings(catalog_server: str, tmp_path: Path) -> Iterator[Settings]:
     )
     with psycopg.connect(catalog_server, autocommit=True) as connection:
         connection.execute(f"drop database {database} with (force)")
+
+
+@pytest.fixture(scope="session")
+def recorded_lake(catalog_server: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A lake that holds the recorded session and dbt's bars of it. Read it, never write it."""
+    with psycopg.connect(catalog_server, autocommit=True) as connection:
+        connection.execute("create database recorded")
+    settings = Settings(
+        home=tmp_path_factory.mktemp("recorded"),
+        catalog_dsn=make_conninfo(catalog_server, dbname="recorded"),
+    )
+    with lake.connect(settings=settings) as connection:
+        connection.register("recorded", _recorded_trades().to_arrow())
+        connection.execute("insert into raw.ticks by name select * from recorded")
+    ResidentDbt(settings).run()
+    return settings
+
+
+def _recorded_trades() -> pl.DataFrame:
+    """The trade frames of the recorded session, as the columns of raw.ticks."""
+    rows = []
+    for file in sorted(_RECORDING.glob("*.gz")):
+        for line in gzip.decompress(file.read_bytes()).splitlines():
+            received_ns, frame = line.split(b" ", 1)
+            message = json.loads(frame)
+            if message["stream"].endswith("@trade"):
+                trade = message["data"]
+                rows.append(
+                    {
+                        "venue": "binance",
+                        "symbol": trade["s"],
+                        "trade_id": trade["t"],
+                        "ts": trade["T"] * 1000,
+                        "received_at": int(received_ns) // 1000,
+                        "price": float(trade["p"]),
+                        "quantity": float(trade["q"]),
+                        "is_buyer_maker": trade["m"],
+                    }
+                )
+    return pl.DataFrame(rows).with_columns(
+        pl.from_epoch("ts", "us"), pl.from_epoch("received_at", "us")
+    )

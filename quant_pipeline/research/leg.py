@@ -47,12 +47,13 @@ class LegStatistics:
 
     @property
     def order(self) -> int | None:
-        """Order of integration at 5 % by ADF: 0, 1, or None where the tests do not say."""
+        """Order of integration where ADF and KPSS agree on it: 0, 1, or None where they do not."""
         if isinstance(self.level, Undefined) or isinstance(self.difference, Undefined):
             return None
-        if self.level.adf.pvalue < self.level.level:
+        if self.level.verdict == "stationary":
             return 0
-        return 1 if self.difference.adf.pvalue < self.difference.level else None
+        differenced = self.difference.adf.pvalue < self.difference.level
+        return 1 if self.level.verdict == "unit root" and differenced else None
 
 
 def describe(

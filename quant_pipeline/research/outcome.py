@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, SupportsFloat, TypeVar
@@ -32,9 +33,12 @@ def attempt(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | 
         Undefined(reason='Expected a nonnegative input, got -1.0.')
     """
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            # A library that warns of a singular matrix returns a number that means nothing.
+            warnings.simplefilter("error", RuntimeWarning)
+            warnings.simplefilter("error", UserWarning)
             result = function(*args, **kwargs)
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError, Warning) as error:
         return Undefined(sentence(str(error) or type(error).__name__))
     if getattr(result, "defined", True):
         return result

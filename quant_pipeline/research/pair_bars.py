@@ -19,6 +19,7 @@ MAX_TICKS = 4_000_000
 """Trades of both legs that a report reads at most: about 130 MB in memory."""
 
 _LEGS = ("y", "x")
+_NOT_READ = Undefined("The trades were not read.")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class PairBars:
     legs: Mapping[str, pl.DataFrame]
     snapshot: int
     live: bool = True
-    ticks: Mapping[str, pl.DataFrame] | Undefined = Undefined("The trades were not read.")
+    ticks: Mapping[str, pl.DataFrame] | Undefined = _NOT_READ
     gaps: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
@@ -63,7 +64,7 @@ class PairBars:
 
     def log_prices(self, leg: str) -> npt.NDArray[np.float64]:
         """Log closes of a leg on the common clock, shape (n,)."""
-        return np.log(self.frame[leg].to_numpy())
+        return np.asarray(np.log(self.frame[leg].to_numpy()), dtype=np.float64)
 
     def filled_share(self, leg: str) -> float | None:
         """Share of aligned bars whose close was carried forward; None without bars."""
@@ -131,14 +132,13 @@ def load(
         reading.NothingToRead: the bars' table does not exist yet.
         ValueError: there is no such timeframe.
     """
-    start, end = reading.utc_day(day)
-    where = {"venue": venue, "start": start, "end": end}
+    where = reading.utc_day(venue, day)
     with reading.one_snapshot(connection) as snapshot:
         bars = reading.read_bars(
-            connection, symbols=list(pair), timeframe=timeframe, live=live, **where
+            connection, where, symbols=list(pair), timeframe=timeframe, live=live
         )
-        gaps = reading.read_gaps(connection, symbols=list(pair), **where)
-        trades = _read_trades(connection, pair, where) if ticks else Undefined("Not asked for.")
+        gaps = reading.read_gaps(connection, where, symbols=list(pair))
+        trades = _read_trades(connection, pair, where) if ticks else _NOT_READ
     legs = {
         leg: bars.filter(pl.col("symbol") == symbol)
         for leg, symbol in zip(_LEGS, pair, strict=True)
@@ -158,9 +158,9 @@ def load(
 
 
 def _read_trades(
-    connection: duckdb.DuckDBPyConnection, pair: Pair, where: Mapping[str, object]
+    connection: duckdb.DuckDBPyConnection, pair: Pair, where: reading.Window
 ) -> Mapping[str, pl.DataFrame] | Undefined:
-    n = reading.count_ticks(connection, symbols=list(pair), **where)  # type: ignore[arg-type]
+    n = reading.count_ticks(connection, where, symbols=list(pair))
     if n == 0:
         return Undefined("The lake holds no trades of this date, only bars.")
     if n > MAX_TICKS:
@@ -168,7 +168,7 @@ def _read_trades(
             f"The date has {n:,} trades, more than the {MAX_TICKS:,} a report reads at once."
         )
     return {
-        leg: reading.read_ticks(connection, symbol=symbol, **where)  # type: ignore[arg-type]
+        leg: reading.read_ticks(connection, where, symbol=symbol)
         for leg, symbol in zip(_LEGS, pair, strict=True)
     }
 

@@ -84,8 +84,8 @@ def build(
 
 def _correlation(y: FloatArray, x: FloatArray, window: int) -> dict[str, FloatArray]:
     """Trailing correlation of log returns and its Fisher band; the first bar has no return."""
-    returns = [np.append(np.nan, np.diff(leg)) if len(leg) else leg for leg in (y, x)]
-    rolled = attempt(analytics.rolling_correlation, *returns, window)
+    return_y, return_x = (np.append(np.nan, np.diff(leg)) if len(leg) else leg for leg in (y, x))
+    rolled = attempt(analytics.rolling_correlation, return_y, return_x, window)
     if isinstance(rolled, Undefined):
         missing = np.full(len(y), np.nan)
         return {"correlation": missing, "correlation_low": missing, "correlation_high": missing}

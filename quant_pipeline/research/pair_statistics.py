@@ -76,9 +76,7 @@ class PairStatistics:
     breakdown: analytics.CorrelationBreakdown | Undefined
     stability: pl.DataFrame | Undefined
     timing: Timing | Undefined
-    profiles: tuple[
-        analytics.VolumeProfile | Undefined, analytics.VolumeProfile | Undefined
-    ]
+    profiles: tuple[analytics.VolumeProfile | Undefined, analytics.VolumeProfile | Undefined]
     verdict: Verdict
 
     @property
@@ -172,19 +170,18 @@ def analyse(bars: PairBars, *, window: int) -> PairStatistics:
 
 
 def _hedges(y: FloatArray, x: FloatArray) -> Hedge:
+    few = _enough(y)
     return Hedge(
         ols=attempt(analytics.ols, y, x),
         inverse=attempt(analytics.ols, x, y),
         total=attempt(analytics.total_least_squares, y, x),
-        dynamic=_enough(y) or attempt(analytics.dynamic_ols, y, x, leads=4, lags=4),
+        dynamic=attempt(analytics.dynamic_ols, y, x, leads=4, lags=4) if few is None else few,
         returns=attempt(analytics.ols, np.diff(y), np.diff(x)),
-        kalman=_enough(y) or pair_series.kalman_track(y, x),
+        kalman=pair_series.kalman_track(y, x) if few is None else few,
     )
 
 
-def _engle_granger(
-    y: FloatArray, x: FloatArray
-) -> analytics.CointegrationDirections | Undefined:
+def _engle_granger(y: FloatArray, x: FloatArray) -> analytics.CointegrationDirections | Undefined:
     few = _enough(y)
     if few:
         return few
@@ -219,7 +216,8 @@ def _correlation(y: FloatArray, x: FloatArray) -> float | Undefined:
 
 
 def _breakdown(y: FloatArray, x: FloatArray) -> analytics.CorrelationBreakdown | Undefined:
-    return _enough(y) or attempt(analytics.correlation_breakdown, np.diff(y), np.diff(x))
+    few = _enough(y)
+    return attempt(analytics.correlation_breakdown, np.diff(y), np.diff(x)) if few is None else few
 
 
 def _stability(bars: PairBars, y: FloatArray, x: FloatArray) -> pl.DataFrame | Undefined:
@@ -233,13 +231,12 @@ def _stability(bars: PairBars, y: FloatArray, x: FloatArray) -> pl.DataFrame | U
     for start in range(0, size * STABILITY_WINDOWS, size):
         part = slice(start, start + size)
         fit = attempt(analytics.engle_granger, y[part], x[part])
-        defined = not isinstance(fit, Undefined)
         rows.append(
             {
                 "start": bars.frame["bucket"][start],
                 "end": bars.frame["bucket"][start + size - 1],
-                "pvalue": fit.pvalue if defined else None,
-                "beta": fit.beta if defined else None,
+                "pvalue": None if isinstance(fit, Undefined) else fit.pvalue,
+                "beta": None if isinstance(fit, Undefined) else fit.beta,
             }
         )
     return pl.DataFrame(rows)
@@ -264,7 +261,8 @@ def _on(spread: FloatArray | Undefined, statistic: Callable[[FloatArray], T]) ->
     """A statistic of the spread, if there is a spread and it is long enough."""
     if isinstance(spread, Undefined):
         return spread
-    return _enough(spread) or attempt(statistic, spread)
+    few = _enough(spread)
+    return attempt(statistic, spread) if few is None else few
 
 
 def _of(result: object, name: str) -> Metric:

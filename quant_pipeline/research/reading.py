@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import duckdb
 import polars as pl
@@ -16,6 +17,15 @@ BAR_COLUMNS = (
     "venue, symbol, bucket, open, high, low, close, volume, quote_volume, buy_volume,"
     " trade_count, vwap, first_trade_id, last_trade_id, src_snapshot"
 )
+
+
+@dataclass(frozen=True)
+class Window:
+    """A venue and the UTC times `start <= t < end`, naive as the lake's timestamps are."""
+
+    venue: str
+    start: dt.datetime
+    end: dt.datetime
 
 
 class NothingToRead(RuntimeError):  # noqa: N818 - reads as what happened
@@ -50,15 +60,13 @@ def bars_table(timeframe: str, *, live: bool) -> str:
 
 def read_bars(
     connection: duckdb.DuckDBPyConnection,
+    where: Window,
     *,
-    venue: str,
     symbols: Sequence[str],
-    start: dt.datetime,
-    end: dt.datetime,
     timeframe: str,
     live: bool = True,
 ) -> pl.DataFrame:
-    """Bars with `start <= bucket < end` (UTC, naive), ordered by symbol and bucket.
+    """Bars whose bucket starts in the window, ordered by symbol and bucket.
 
     Raises:
         NothingToRead: the table does not exist yet.
@@ -69,7 +77,7 @@ def read_bars(
             f"select {BAR_COLUMNS} from {table}"
             " where venue = ? and symbol in (select unnest(?)) and bucket >= ? and bucket < ?"
             " order by symbol, bucket",
-            [venue, list(symbols), start, end],
+            [where.venue, list(symbols), where.start, where.end],
         )
     except duckdb.CatalogException as error:
         raise NothingToRead(
@@ -80,13 +88,11 @@ def read_bars(
 
 def read_ticks(
     connection: duckdb.DuckDBPyConnection,
+    where: Window,
     *,
-    venue: str,
     symbol: str,
-    start: dt.datetime,
-    end: dt.datetime,
 ) -> pl.DataFrame:
-    """Trades with `start <= ts < end` in trade order, each id once.
+    """Trades of the window in trade order, each id once.
 
     Columns `ts` (UTC), `price`, `quantity` (base currency), `is_buyer_maker`.
     """
@@ -95,23 +101,21 @@ def read_ticks(
         " where venue = ? and symbol = ? and ts >= ? and ts < ?"
         " qualify row_number() over (partition by trade_id order by received_at) = 1"
         " order by ts, trade_id",
-        [venue, symbol, start, end],
+        [where.venue, symbol, where.start, where.end],
     ).pl()
 
 
 def count_ticks(
     connection: duckdb.DuckDBPyConnection,
+    where: Window,
     *,
-    venue: str,
     symbols: Sequence[str],
-    start: dt.datetime,
-    end: dt.datetime,
 ) -> int:
     """How many rows `read_ticks` would go through."""
     row = connection.execute(
         "select count(*) from lake.raw.ticks"
         " where venue = ? and symbol in (select unnest(?)) and ts >= ? and ts < ?",
-        [venue, list(symbols), start, end],
+        [where.venue, list(symbols), where.start, where.end],
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -119,11 +123,9 @@ def count_ticks(
 
 def read_gaps(
     connection: duckdb.DuckDBPyConnection,
+    where: Window,
     *,
-    venue: str,
     symbols: Sequence[str],
-    start: dt.datetime,
-    end: dt.datetime,
 ) -> pl.DataFrame:
     """Capture gaps detected in the window, each in its newest state."""
     return connection.execute(
@@ -134,11 +136,11 @@ def read_gaps(
         " qualify row_number() over (partition by venue, symbol, first_id"
         " order by repaired_at desc nulls last, detected_at desc) = 1"
         " order by symbol, first_id",
-        [venue, list(symbols), start, end],
+        [where.venue, list(symbols), where.start, where.end],
     ).pl()
 
 
-def utc_day(day: dt.date) -> tuple[dt.datetime, dt.datetime]:
-    """Start and end of a UTC date, naive as the lake's timestamps are."""
+def utc_day(venue: str, day: dt.date) -> Window:
+    """The window of a UTC date."""
     start = dt.datetime.combine(day, dt.time())
-    return start, start + dt.timedelta(days=1)
+    return Window(venue, start, start + dt.timedelta(days=1))

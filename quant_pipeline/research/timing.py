@@ -1,4 +1,4 @@
-"""What only the trades themselves can show: asynchronous correlation, lead and lag, volume by price."""
+"""What only the trades can show: asynchronous correlation, lead and lag, volume by price."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def measure(ticks: Mapping[str, pl.DataFrame]) -> Timing | Undefined:
     if span_s <= 0:
         return Undefined("The trades of the two legs do not overlap in time.")
     intervals = [s for s in EPPS_INTERVALS_S if span_s / s >= 10]
-    epps = attempt(
-        analytics.epps_curve, ts_y, price_y, ts_x, price_x, [s * 1e6 for s in intervals]
-    )
+    epps = attempt(analytics.epps_curve, ts_y, price_y, ts_x, price_x, [s * 1e6 for s in intervals])
     if not isinstance(epps, Undefined):
         thinned = [_thinned_hayashi_yoshida(*arrays, interval_s=s) for s in intervals]
         epps = epps.with_columns(
@@ -92,19 +90,15 @@ def _last_of(ts: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.bool_]:
     return np.append(np.diff(ts // step) != 0, True)
 
 
-def _cross_correlation(
-    y: Tape, x: Tape
-) -> analytics.CrossCorrelation | Undefined:
+def _cross_correlation(y: Tape, x: Tape) -> analytics.CrossCorrelation | Undefined:
     (ts_y, price_y), (ts_x, price_x) = y, x
     step = round(_LAG_STEP_S * 1e6)
-    clock = analytics.regular_clock(
-        int(max(ts_y[0], ts_x[0])), int(min(ts_y[-1], ts_x[-1])), step
-    )
+    clock = analytics.regular_clock(int(max(ts_y[0], ts_x[0])), int(min(ts_y[-1], ts_x[-1])), step)
     if len(clock) < 4 * _MAX_LAGS:
         return Undefined(f"{len(clock)} steps of {_LAG_STEP_S:g} s are too few for lags.")
     aligned = analytics.align({"y": (ts_y, price_y), "x": (ts_x, price_x)}, clock)
-    returns = [np.diff(np.log(aligned.frame[leg].to_numpy())) for leg in ("y", "x")]
-    return attempt(analytics.cross_correlation, *returns, _MAX_LAGS)
+    return_y, return_x = (np.diff(np.log(aligned.frame[leg].to_numpy())) for leg in ("y", "x"))
+    return attempt(analytics.cross_correlation, return_y, return_x, _MAX_LAGS)
 
 
 def volume_profile(ticks: pl.DataFrame, bins: int = 80) -> analytics.VolumeProfile | Undefined:
@@ -131,4 +125,6 @@ def round_step(size: float) -> float:
         5.0
     """
     power = 10.0 ** np.floor(np.log10(size))
-    return float(next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= size * (1 - 1e-12)))
+    return float(
+        next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= size * (1 - 1e-12))
+    )

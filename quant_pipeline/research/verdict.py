@@ -70,7 +70,7 @@ def judge(
     tests = tuple(outcomes)
     for leg in legs:
         if leg.order == 0:
-            reason = f"log {leg.symbol} looks stationary by itself (ADF rejects a unit root at 5%)"
+            reason = f"log {leg.symbol} looks stationary by itself, by ADF and KPSS"
             return Verdict(Finding.ILL_POSED, rejecting, tests, reason)
     if len(rejecting) == len(tests):
         return Verdict(Finding.COINTEGRATED, rejecting, tests)

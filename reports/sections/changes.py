@@ -38,7 +38,9 @@ def build(statistics: PairStatistics, context: Context) -> Section:
     previous = context.previous
     if previous is None:
         return Section(
-            key="changes", title=TITLE, lead="There is no earlier report of this pair to compare with."
+            key="changes",
+            title=TITLE,
+            lead="There is no earlier report of this pair to compare with.",
         )
     now = statistics.metrics()
     finding = statistics.verdict.finding.value

@@ -63,7 +63,7 @@ def integration_table(statistics: PairStatistics) -> Table:
         caption="Order of integration",
         note=(
             "Constant, no trend. ADF lags by AIC; KPSS bandwidth by Hobijn, Franses and Ooms. "
-            "The two nulls are opposite, so agreement is informative and a conflict is shown as one."
+            "The two nulls are opposite: agreement informs, and a conflict is shown as one."
         ),
         stub="Series",
         columns=[
@@ -88,7 +88,10 @@ def integration_table(statistics: PairStatistics) -> Table:
 
 def _leg_rows(leg: LegStatistics, timeframe: str) -> list[Row]:
     names = (f"log {leg.symbol}", f"Δ log {leg.symbol}, {timeframe}")
-    return [_tests_row(name, both) for name, both in zip(names, (leg.level, leg.difference), strict=True)]
+    return [
+        _tests_row(name, both)
+        for name, both in zip(names, (leg.level, leg.difference), strict=True)
+    ]
 
 
 def _tests_row(name: str, both: analytics.Stationarity | Undefined) -> Row:

@@ -94,7 +94,10 @@ def _estimates(statistics: PairStatistics) -> list[_Estimate]:
             "Bartlett kernel",
         ),
         _Estimate(
-            f"OLS, {size} returns", slope(hedge.returns), stderr(hedge.returns), "independent errors"
+            f"OLS, {size} returns",
+            slope(hedge.returns),
+            stderr(hedge.returns),
+            "independent errors",
         ),
     ]
     kalman = hedge.kalman
@@ -262,10 +265,10 @@ def slope_chart(statistics: PairStatistics) -> Chart:
             frame=_FRAME,
             window=(int(rows["t"][0]), int(rows["t"][-1])),
             lines=[
-                CursorLine("Kalman", "beta_kalman", 3, token="first"),
+                CursorLine("Kalman", "beta_kalman", 3, colour="first"),
                 CursorLine("95% low", "beta_kalman_low", 3),
                 CursorLine("95% high", "beta_kalman_high", 3),
-                CursorLine("Trailing OLS", "beta", 3, token="second"),
+                CursorLine("Trailing OLS", "beta", 3, colour="second"),
             ],
         ),
     )
@@ -276,7 +279,7 @@ def _ends(series: pl.Series) -> tuple[float | None, float | None]:
     return (float(known[0]), float(known[-1])) if known.len() else (None, None)
 
 
-def _draw_slope(colours: Tokens, rows: pl.DataFrame) -> alt.LayerChart:
+def _draw_slope(colours: Tokens, rows: pl.DataFrame) -> charts.Drawing:
     axis = charts.time_x()
 
     def y(field: str) -> alt.Y:
@@ -290,7 +293,12 @@ def _draw_slope(colours: Tokens, rows: pl.DataFrame) -> alt.LayerChart:
         shift = charts.separation(last_kalman, last_trailing, near=reach * 0.08)
     return alt.layer(
         charts.band(
-            _FRAME, "beta_kalman_low", "beta_kalman_high", colours["first"], y=y("beta_kalman_low"), x=axis
+            _FRAME,
+            "beta_kalman_low",
+            "beta_kalman_high",
+            colours["first"],
+            y=y("beta_kalman_low"),
+            x=axis,
         ),
         charts.line(_FRAME, "beta", colours["second"], y=y("beta"), x=axis, width=1.2, dash=True),
         charts.line(_FRAME, "beta_kalman", colours["first"], y=y("beta_kalman"), x=axis, width=1.6),
@@ -298,5 +306,3 @@ def _draw_slope(colours: Tokens, rows: pl.DataFrame) -> alt.LayerChart:
         charts.end_label("beta", "Trailing OLS", colours["second"], shift=shift[1]),
         *charts.cursor(colours, {"beta_kalman": colours["first"], "beta": colours["second"]}),
     ).properties(width=charts.FULL_WIDTH, height=150)
-
-

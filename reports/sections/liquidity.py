@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
@@ -22,8 +24,8 @@ def build(statistics: PairStatistics, context: Context) -> Section:
     """Table of both legs and their volume profiles."""
     blocks: list[Block] = [_table(statistics.legs)]
     profiles = [
-        profile_chart(leg.symbol, profile, key=f"profile-{name}", token=token)
-        for leg, profile, name, token in zip(
+        profile_chart(leg.symbol, profile, key=f"profile-{name}", colour=colour)
+        for leg, profile, name, colour in zip(
             statistics.legs, statistics.profiles, ("y", "x"), ("first", "second"), strict=True
         )
         if not isinstance(profile, Undefined)
@@ -78,8 +80,8 @@ def _table(legs: tuple[LegStatistics, LegStatistics]) -> Table:
     return Table(
         key="liquidity-legs",
         caption="Liquidity of each leg",
-        note="From the date’s own bars, before alignment. Effective spread is not shown: trades carry "
-        "no quote, so what they paid over the mid price is unknown.",
+        note="From the date’s own bars, before alignment. Effective spread is not shown: trades "
+        "carry no quote, so what they paid over the mid price is unknown.",
         stub="Measure",
         columns=[Column("y", legs[0].symbol), Column("x", legs[1].symbol)],
         rows=rows,
@@ -104,7 +106,7 @@ def _share(value: float | Undefined) -> Cell:
 
 
 def profile_chart(
-    symbol: str, profile: analytics.VolumeProfile, *, key: str, token: str, half: bool = True
+    symbol: str, profile: analytics.VolumeProfile, *, key: str, colour: str, half: bool = True
 ) -> Chart:
     """Volume by price: aggressive selling to the left, buying to the right."""
     digits = max(0, -int(f"{profile.bin_size:e}".split("e")[1]))
@@ -128,7 +130,7 @@ def profile_chart(
         description=(
             f"Volume of {symbol} by price. The point of control is {poc}, the value area {area}."
         ),
-        draw=lambda colours: _draw_profile(colours, key, rows, profile, colours[token]),
+        draw=lambda colours: _draw_profile(colours, key, rows, profile, colours[colour]),
         frames={key: rows},
         note=(
             f"Bins of {profile.bin_size:g} USDT. Full colour and shading: the "
@@ -145,7 +147,7 @@ def _draw_profile(
     rows: pl.DataFrame,
     profile: analytics.VolumeProfile,
     colour: str,
-) -> alt.LayerChart:
+) -> charts.Drawing:
     data = alt.Chart(alt.NamedData(frame))
     reach = 1.04 * max(float(rows["buy"].max()), -float(rows["sell"].min()), 1e-12)  # type: ignore[arg-type]
     domain = [float(rows["low"].min()), float(rows["high"].max())]  # type: ignore[arg-type]
@@ -181,14 +183,12 @@ def _draw_profile(
         alt.Tooltip("sell:Q", title="Sold", format=",.3~r"),
     ]
 
-    def opacity(full: float) -> alt.typing.Optional:
+    def opacity(full: float) -> Any:
         return alt.condition("datum.inside", alt.value(full), alt.value(full * 0.45))
 
-    area = alt.Chart(
-        alt.Data(values=[{"low": profile.value_area_low, "high": profile.value_area_high}])
-    )
-    control = alt.Chart(alt.Data(values=[{"at": profile.point_of_control}]))
-    middle = alt.Chart(alt.Data(values=[{"x": 0}]))
+    area = charts.literal({"low": profile.value_area_low, "high": profile.value_area_high})
+    control = charts.literal({"at": profile.point_of_control})
+    middle = charts.literal({"x": 0})
     return alt.layer(
         area.mark_rect(color=colours["band"], opacity=0.12).encode(y=y, y2="high:Q"),
         data.mark_rect(color=colour).encode(
@@ -199,15 +199,6 @@ def _draw_profile(
         ),
         middle.mark_rule(color=colours["bg"], strokeWidth=1.5).encode(x="x:Q"),
         control.mark_rule(color=colours["alert"], strokeWidth=1).encode(y="at:Q"),
-        _side(colours, "← sellers hit bids", "left"),
-        _side(colours, "buyers lift offers →", "right"),
+        charts.edge_label(colours, "← sellers hit bids", "left", above=16),
+        charts.edge_label(colours, "buyers lift offers →", "right", above=16),
     ).properties(width=charts.HALF_WIDTH, height=300)
-
-
-def _side(colours: Tokens, text: str, align: str) -> alt.Chart:
-    at = alt.value(0) if align == "left" else alt.value(alt.ExprRef("width"))
-    return (
-        alt.Chart(alt.Data(values=[{}]))
-        .mark_text(align=align, color=colours["muted"], baseline="top", text=text)
-        .encode(x=at, y=alt.value(-16))
-    )

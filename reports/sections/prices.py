@@ -92,8 +92,8 @@ def chart(statistics: PairStatistics) -> Chart:
             window=(int(rows["t"][0]), int(rows["t"][-1])),
             brush="brush",
             lines=[
-                CursorLine(y.symbol, "y_index", 3, token="first"),
-                CursorLine(x.symbol, "x_index", 3, token="second"),
+                CursorLine(y.symbol, "y_index", 3, colour="first"),
+                CursorLine(x.symbol, "x_index", 3, colour="second"),
                 CursorLine("Spread, bp", "spread_bps", 1, signed=True),
                 CursorLine("z, whole window", "zscore", 2, signed=True),
                 CursorLine("z, trailing", "rolling_zscore", 2, signed=True),
@@ -127,7 +127,7 @@ def _lead(statistics: PairStatistics, context: Context) -> Markup:
     )
 
 
-def _draw(colours: Tokens, statistics: PairStatistics, rows: pl.DataFrame) -> alt.VConcatChart:
+def _draw(colours: Tokens, statistics: PairStatistics, rows: pl.DataFrame) -> charts.Drawing:
     return charts.stack(
         [
             _price_panel(colours, statistics, rows),
@@ -138,22 +138,24 @@ def _draw(colours: Tokens, statistics: PairStatistics, rows: pl.DataFrame) -> al
     )
 
 
-def _price_panel(
-    colours: Tokens, statistics: PairStatistics, rows: pl.DataFrame
-) -> alt.LayerChart:
+def _price_panel(colours: Tokens, statistics: PairStatistics, rows: pl.DataFrame) -> charts.Drawing:
     y, x = statistics.legs
     last_y, last_x = rows["y_index"][-1], rows["x_index"][-1]
     both = pl.concat([rows["y_index"], rows["x_index"]])
     reach = float(both.max()) - float(both.min())  # type: ignore[arg-type]
     shift_y, shift_x = charts.separation(last_y, last_x, near=reach * 0.08)
-    axis = {"x": charts.time_x(labels=False)}
+    axis = charts.time_x(labels=False)
     return charts.panel(
         [
             charts.line(
-                _FRAME, "x_index", colours["second"], y=charts.value_y("x_index", zero=False), **axis
+                _FRAME,
+                "x_index",
+                colours["second"],
+                y=charts.value_y("x_index", zero=False),
+                x=axis,
             ),
             charts.line(
-                _FRAME, "y_index", colours["first"], y=charts.value_y("y_index", zero=False), **axis
+                _FRAME, "y_index", colours["first"], y=charts.value_y("y_index", zero=False), x=axis
             ),
             charts.end_label(
                 "y_index", y.symbol, colours["first"], shift=shift_y, visible=charts.unzoomed()
@@ -168,9 +170,9 @@ def _price_panel(
     )
 
 
-def _spread_panel(colours: Tokens, statistics: PairStatistics) -> alt.LayerChart:
+def _spread_panel(colours: Tokens, statistics: PairStatistics) -> charts.Drawing:
     deviation = 1e4 * (statistics.spread_sd or 0.0)
-    box = alt.Chart(alt.Data(values=[{"low": -2 * deviation, "high": 2 * deviation}])).mark_rect(
+    box = charts.literal({"low": -2 * deviation, "high": 2 * deviation}).mark_rect(
         color=colours["band"], opacity=0.13
     )
     outside = (
@@ -202,24 +204,24 @@ def _spread_panel(colours: Tokens, statistics: PairStatistics) -> alt.LayerChart
 
 def _correlation_panel(
     colours: Tokens, statistics: PairStatistics, rows: pl.DataFrame
-) -> alt.LayerChart:
+) -> charts.Drawing:
     lowest = rows["correlation_low"].min()
     floor = min(0.0, float(lowest)) if isinstance(lowest, float) else 0.0
-    domain = {"domain": [floor, 1]}
+    domain = [floor, 1.0]
     layers = [
         charts.band(
             _FRAME,
             "correlation_low",
             "correlation_high",
             colours["band"],
-            y=charts.value_y("correlation_low", label_expr=charts.PLAIN, **domain),
+            y=charts.value_y("correlation_low", label_expr=charts.PLAIN, domain=domain),
             x=charts.time_x(),
         ),
         charts.line(
             _FRAME,
             "correlation",
             colours["ink"],
-            y=charts.value_y("correlation", label_expr=charts.PLAIN, **domain),
+            y=charts.value_y("correlation", label_expr=charts.PLAIN, domain=domain),
             x=charts.time_x(),
             width=1.3,
         ),

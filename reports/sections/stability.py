@@ -24,7 +24,8 @@ def build(statistics: PairStatistics, context: Context) -> Section:
     passing = int((stretches["pvalue"] < LEVEL).sum())
     lead = (
         f"{passing} of {stretches.height} equal stretches reject no cointegration at 5% by "
-        f"themselves; with no relation at all, one in twenty would by chance. {_breakdown(statistics)}"
+        f"themselves; with no relation at all, one in twenty would by chance. "
+        f"{_breakdown(statistics)}"
     )
     return Section(
         key="stability",
@@ -41,8 +42,8 @@ def _breakdown(statistics: PairStatistics) -> str:
     if test.pvalue < LEVEL:
         at = statistics.bars.frame["bucket"][int(test.break_index or 0)]
         return (
-            f"The correlation of returns changed (p {formats.pvalue(test.pvalue)}), most visibly at "
-            f"{formats.clock(at)}."
+            f"The correlation of returns changed (p {formats.pvalue(test.pvalue)}), most visibly "
+            f"at {formats.clock(at)}."
         )
     return f"No change in the correlation of returns was found (p {formats.pvalue(test.pvalue)})."
 
@@ -75,7 +76,7 @@ def _chart(statistics: PairStatistics, stretches: pl.DataFrame) -> Chart:
     )
 
 
-def _draw(colours: Tokens) -> alt.LayerChart:
+def _draw(colours: Tokens) -> charts.Drawing:
     data = alt.Chart(alt.NamedData(_FRAME))
     x = charts.time_x()
     y = charts.value_y("pvalue", label_expr=charts.PLAIN, domain=[0, 1])
@@ -122,8 +123,8 @@ def _table(statistics: PairStatistics) -> Table:
     return Table(
         key="breakdown",
         caption="Was the correlation of returns constant?",
-        note="Null: it was. Fluctuation test of Wied, Krämer and Dehling (2012), robust to fat tails "
-        "and changing volatility.",
+        note="Null: it was. Fluctuation test of Wied, Krämer and Dehling (2012), robust to fat "
+        "tails and changing volatility.",
         stub="Quantity",
         columns=[Column("value", "Value")],
         rows=rows,

@@ -79,15 +79,15 @@ def epps_chart(timing: Timing) -> Chart:
         key="timing-epps",
         headline=headline,
         description=(
-            f"Correlation of returns against the sampling interval. {headline} for last-trade bars; "
-            "Hayashi–Yoshida is drawn beside it."
+            f"Correlation of returns against the sampling interval. {headline} for last-trade "
+            "bars; Hayashi–Yoshida is drawn beside it."
         ),
         draw=lambda colours: _draw_epps(colours, rows),
         frames={"epps": rows},
         note=(
-            "The Epps effect: trades that are not simultaneous hide correlation at short intervals. "
-            "Band: 95%, Fisher’s z, returns taken as independent. Hayashi–Yoshida on trades thinned "
-            "to one per interval, not drawn below 60 returns."
+            "The Epps effect: trades that are not simultaneous hide correlation at short "
+            "intervals. Band: 95%, Fisher’s z, returns taken as independent. Hayashi–Yoshida on "
+            "trades thinned to one per interval, not drawn below 60 returns."
         ),
         half=True,
         values=_epps_table(rows),
@@ -98,7 +98,7 @@ def _interval(seconds: float) -> str:
     return f"{seconds * 1000:g} ms" if seconds < 1 else formats.duration(seconds)
 
 
-def _draw_epps(colours: Tokens, rows: pl.DataFrame) -> alt.LayerChart:
+def _draw_epps(colours: Tokens, rows: pl.DataFrame) -> charts.Drawing:
     data = alt.Chart(alt.NamedData("epps"))
     known = data.transform_filter("isValid(datum.hayashi_yoshida)")
     intervals = rows["interval"].to_list()
@@ -122,7 +122,9 @@ def _draw_epps(colours: Tokens, rows: pl.DataFrame) -> alt.LayerChart:
         alt.Tooltip("n:Q", title="Returns", format=",d"),
     ]
     return alt.layer(
-        data.mark_area(color=colours["first"], opacity=0.14).encode(x=x, y=y("lower"), y2="upper:Q"),
+        data.mark_area(color=colours["first"], opacity=0.14).encode(
+            x=x, y=y("lower"), y2="upper:Q"
+        ),
         data.mark_line(color=colours["first"], strokeWidth=1.8).encode(x=x, y=y("correlation")),
         known.mark_line(color=colours["second"], strokeWidth=1.8, strokeDash=[5, 3]).encode(
             x=x, y=y("hayashi_yoshida")
@@ -147,7 +149,7 @@ def _epps_labels(colours: Tokens, rows: pl.DataFrame, x: alt.X) -> list[alt.Char
     if other is not None:
         labels.append(("Hayashi–Yoshida", other, colours["second"], -14 if above else 16))
     return [
-        alt.Chart(alt.Data(values=[{"interval": first["interval"], "at": value, "label": name}]))
+        charts.literal({"interval": first["interval"], "at": value, "label": name})
         .mark_text(align="left", dx=2, dy=shift, color=colour, fontWeight=600)
         .encode(x=x, y="at:Q", text="label:N")
         for name, value, colour, shift in labels
@@ -215,7 +217,7 @@ def _draw_lags(
     fit: analytics.CrossCorrelation,
     rows: pl.DataFrame,
     names: tuple[str, str],
-) -> alt.LayerChart:
+) -> charts.Drawing:
     y_name, x_name = names
     reach = float(rows["lag"].max())  # type: ignore[arg-type]
     data = alt.Chart(alt.NamedData("lags"))
@@ -225,7 +227,7 @@ def _draw_lags(
         axis=alt.Axis(title="Lag, seconds", tickCount=5, labelExpr=charts.SIGNED),
     )
     y = charts.value_y("correlation", label_expr=charts.PLAIN)
-    box = alt.Chart(alt.Data(values=[{"low": -fit.band, "high": fit.band}]))
+    box = charts.literal({"low": -fit.band, "high": fit.band})
     tip = [
         alt.Tooltip("lag:Q", title="Lag, s", format="+.1f"),
         alt.Tooltip("correlation:Q", title="Correlation", format=".3f"),
@@ -237,18 +239,9 @@ def _draw_lags(
     )
     return alt.layer(
         box.mark_rect(color=colours["band"], opacity=0.22).encode(y="low:Q", y2="high:Q"),
-        alt.Chart(alt.Data(values=[{"y": 0}])).mark_rule(color=colours["faint"]).encode(y="y:Q"),
+        charts.literal({"y": 0}).mark_rule(color=colours["faint"]).encode(y="y:Q"),
         data.mark_rule(strokeWidth=2.6).encode(x=x, y=y, y2=alt.datum(0), color=outside),
         data.mark_rule(strokeWidth=8, opacity=0, color=colours["bg"]).encode(x=x, tooltip=tip),
-        _edge_label(colours, f"← {y_name} first", "left"),
-        _edge_label(colours, f"{x_name} first →", "right"),
+        charts.edge_label(colours, f"← {y_name} first", "left"),
+        charts.edge_label(colours, f"{x_name} first →", "right"),
     ).properties(width=charts.HALF_WIDTH, height=230)
-
-
-def _edge_label(colours: Tokens, text: str, side: str) -> alt.Chart:
-    at = alt.value(4) if side == "left" else alt.value(alt.ExprRef("width - 4"))
-    return (
-        alt.Chart(alt.Data(values=[{}]))
-        .mark_text(align=side, color=colours["muted"], baseline="top", text=text)
-        .encode(x=at, y=alt.value(2))
-    )

@@ -52,10 +52,10 @@
   const showTip = (x, y, head, lines) => {
     tip.replaceChildren();
     if (head) tip.append(element('b', head));
-    for (const { label, text, token } of lines) {
+    for (const { label, text, colour } of lines) {
       const line = document.createElement('p');
       const name = element('span', label);
-      if (token) name.style.color = `var(--${token})`;
+      if (colour) name.style.color = `var(--${colour})`;
       line.append(name, element('span', text));
       tip.append(line);
     }
@@ -180,7 +180,7 @@
       const row = rows[index];
       const when = `${new Date(row.t).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
       showTip(x, y, when, cursor.lines.map(line => ({
-        label: line.label, token: line.token, text: formatNumber(row[line.field], line.decimals, line.signed),
+        label: line.label, colour: line.colour, text: formatNumber(row[line.field], line.decimals, line.signed),
       })));
     };
     const clear = () => { place(-1); hideTip(); };
