@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +20,8 @@ _MAX_REQUEST_BYTES = 1 << 20
 _HIGH_WATER_BYTES = 1 << 18
 _POLICY_VIOLATION: Final = 1008
 _GOING_AWAY: Final = 1001
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""Linger for no time: the kernel answers with RST instead of FIN."""
 
 
 class Connection:
@@ -195,9 +199,12 @@ class Connection:
         await self._socket.close(code=code, message=reason.encode())
 
     def abort(self) -> None:
-        """Cut the connection without a close frame; what was not sent is lost."""
+        """Reset the connection; what the client has not read yet is lost."""
         self._closing = True
         if self._transport is not None:
+            self._transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
+            )
             self._transport.abort()
 
     def cut_mid_frame(self) -> None:

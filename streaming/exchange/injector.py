@@ -65,8 +65,8 @@ class Injector:
         if kind in _REST_KINDS:
             self._rest.extend([fault] * fault.count)  # counted request by request
             return
-        self.injected[kind] += 1
         until_us = market_us + int(fault.duration_s * 1e6)
+        happened = True
         if kind is FaultKind.VENUE_HOLE:
             self._tape.leave_out(self._symbol(fault), fault.count)
         elif kind is FaultKind.HALT:
@@ -74,9 +74,10 @@ class Injector:
         elif kind is FaultKind.CLOCK_STEP:
             self._tape.step_clock(fault.step_ms * 1_000, until_us)
         elif kind is FaultKind.SERVER_SHUTDOWN:
-            self._shut_down(fault, venue_us)
+            happened = self._shut_down(fault, venue_us)
         else:
-            self._disconnect(fault)
+            happened = self._disconnect(fault)
+        self.injected[kind] += happened
 
     # --- REST ---
     def next_rest_fault(self) -> Fault | None:
@@ -99,8 +100,9 @@ class Injector:
             return fault.symbol
         return self._rng.choice([each.symbol for each in self._tape.instruments])
 
-    def _disconnect(self, fault: Fault) -> None:
-        for connection in self._targets(fault):
+    def _disconnect(self, fault: Fault) -> bool:
+        targets = self._targets(fault)
+        for connection in targets:
             if fault.kind is FaultKind.DISCONNECT_CLEAN:
                 self._spawn(connection.close())
             elif fault.kind is FaultKind.DISCONNECT_ABRUPT:
@@ -109,8 +111,9 @@ class Injector:
                 connection.go_half_open()
             else:
                 connection.cut_mid_frame()
+        return bool(targets)
 
-    def _shut_down(self, fault: Fault, venue_us: int) -> None:
+    def _shut_down(self, fault: Fault, venue_us: int) -> bool:
         targets = self._targets(fault)
         for connection in targets:
             asked = connection.subscriptions
@@ -118,6 +121,7 @@ class Injector:
                 shutdown_payload(venue_us, microseconds=asked.microseconds)
             )
         self._spawn(self._close_later(targets, fault.duration_s))
+        return bool(targets)
 
     async def _close_later(self, targets: Collection[Connection], wait_s: float) -> None:
         await asyncio.sleep(wait_s)

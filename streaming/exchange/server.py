@@ -37,6 +37,8 @@ ALL_TRADES = 2**62
 
 
 _LIFETIME_S = 86_400.0
+_MAX_ADDRESS_BYTES = 1 << 16
+"""Room for the names of 1,024 streams."""
 _FAILURES = {
     400: (-1100, "Illegal characters found in a parameter."),
     418: (-1003, "Way too much request weight used; IP banned."),
@@ -96,6 +98,8 @@ class LocalExchange:
         self._clock_ns = clock_ns
         self._connections: dict[int, Connection] = {}
         self._opened = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._attempts: dict[str, RateLimit] = {}
         self._weights: dict[str, RequestWeight] = {}
         self._publisher = Publisher(
@@ -127,7 +131,9 @@ class LocalExchange:
         app.router.add_get("/stream", self._serve_combined)
         for name, endpoint in ENDPOINTS.items():
             app.router.add_get(f"/api/v3/{name}", self._rest_handler(endpoint))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=1.0, max_line_size=_MAX_ADDRESS_BYTES
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
         self._port = self._runner.addresses[0][1]
@@ -225,6 +231,10 @@ class LocalExchange:
         await self._unless_failed(self._pacer.exhausted)
         await asyncio.gather(*(each.flush() for each in self._connections.values()))
 
+    async def wait_idle(self) -> None:
+        """Wait until no WebSocket client is connected."""
+        await self._idle.wait()
+
     async def _unless_failed(self, event: asyncio.Event) -> None:
         assert self._pacing is not None
         reached = asyncio.create_task(event.wait())
@@ -277,10 +287,13 @@ class LocalExchange:
         )
         self._opened += 1
         self._connections[connection.number] = connection
+        self._idle.clear()
         try:
             return await connection.serve()
         finally:
-            self._connections.pop(connection.number, None)
+            del self._connections[connection.number]
+            if not self._connections:
+                self._idle.set()
 
     # --- REST ---
     def _rest_handler(

@@ -57,3 +57,28 @@ def record() -> Record:
         return session
 
     return run
+
+
+TcpClient = Callable[
+    [LocalExchange, str], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+]
+
+
+@pytest.fixture
+def tcp_client() -> TcpClient:
+    """Open a WebSocket by hand: a client that does only what the test makes it do."""
+
+    async def open_socket(
+        exchange: LocalExchange, path: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", exchange.port)
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101")
+        return reader, writer
+
+    return open_socket
