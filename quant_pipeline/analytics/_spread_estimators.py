@@ -53,8 +53,10 @@ def edge(
     ``discrete_generalized`` by their precision and allows for bars with few trades, which bias
     the older estimators downwards.
 
-    Formula ------- A variance-weighted mean of two moments of open, mid-range and close returns,
-    corrected for the probability that a bar's price does not move.
+    Formula
+    -------
+    A variance-weighted mean of two moments of open, mid-range and close returns, corrected for the
+    probability that a bar's price does not move.
 
     Units
     -----

@@ -158,7 +158,8 @@ def _value_area(volume: FloatArray, share: float) -> tuple[int, int, int]:
     most = np.flatnonzero(volume == volume.max())
     control = int(most[np.argmin(np.abs(most - (len(volume) - 1) / 2))])
     low = high = control
-    held, wanted = float(volume[control]), share * float(volume.sum())
+    # Rounding in the sums must not add a bin to an area that holds exactly enough.
+    held, wanted = float(volume[control]), share * float(volume.sum()) * (1 - 1e-12)
     while held < wanted and (low > 0 or high < len(volume) - 1):
         below = volume[low - 1] if low > 0 else -1.0
         above = volume[high + 1] if high < len(volume) - 1 else -1.0
