@@ -20,7 +20,9 @@ CREATE TABLE IF NOT EXISTS raw.ticks (
 )
 """
 
-# One row per gap and state: rows are appended, the newest `recorded_at` of a gap holds.
+# One row per gap: it is inserted `open`, in the same commit as the first trade beyond the gap, and
+# replaced when all of it is repaired or found to be the venue's own hole (then by several rows, if
+# both happened). Every hole in raw.ticks has a row here.
 _GAPS = """
 CREATE TABLE IF NOT EXISTS raw.capture_gaps (
     venue            VARCHAR   NOT NULL,

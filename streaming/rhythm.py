@@ -25,6 +25,7 @@ class Rhythm:
         self._shortest_s = shortest_s
         self._factor = factor
         self._last_s = dict.fromkeys(names, now_s)
+        self._interval_s = dict.fromkeys(names, 0.0)  # 0: no trade yet
         self._rate = dict.fromkeys(names, 0.0)
         self._patience = dict.fromkeys(names, 1.0)
         self._checked_s = dict.fromkeys(names, now_s)
@@ -37,25 +38,29 @@ class Rhythm:
         for name, rate in self._rate.items():
             count = counts.get(name, 0)
             self._rate[name] = rate + _SMOOTHING * (count / elapsed - rate)
-            if count:
-                self._last_s[name] = self._checked_s[name] = now_s
-                self._patience[name] = 1.0
+            if not count:
+                continue
+            # The usual interval is learnt from trades only: silence must not make silence usual.
+            interval_s = (now_s - self._last_s[name]) / count
+            usual_s = self._interval_s[name] or interval_s
+            self._interval_s[name] = usual_s + _SMOOTHING * (interval_s - usual_s)
+            self._last_s[name] = self._checked_s[name] = now_s
+            self._patience[name] = 1.0
 
     def silent_s(self, name: str, now_s: float) -> float:
         """Seconds since the symbol's last trade."""
         return now_s - self._last_s[name]
 
     def rate(self, name: str) -> float:
-        """The symbol's usual trades per second."""
+        """Trades per second of late."""
         return self._rate[name]
 
     def overdue(self, now_s: float) -> list[str]:
         """Symbols to check now, the longest overdue first."""
         late = []
         for name, checked in self._checked_s.items():
-            usual_s = self._factor / self._rate[name] if self._rate[name] > 1e-6 else 0.0
-            limit = max(self._shortest_s, min(usual_s, _LONGEST_CHECK_S)) * self._patience[name]
-            if now_s - checked > limit:
+            usual_s = min(self._factor * self._interval_s[name], _LONGEST_CHECK_S)
+            if now_s - checked > max(self._shortest_s, usual_s) * self._patience[name]:
                 late.append((checked, name))
         return [name for _, name in sorted(late)]
 

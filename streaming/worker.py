@@ -22,6 +22,7 @@ from streaming.flow import Flow
 from streaming.gaps import LONG_ABSENCE
 from streaming.intake import Intake, check_listed
 from streaming.landing import Landing
+from streaming.metrics import StatusServer, WorkerMetrics, problems
 from streaming.recorder import Recorder
 from streaming.rejects import Rejects
 from streaming.repair import Repairer
@@ -35,6 +36,7 @@ _log = structlog.get_logger("quant.worker")
 
 _SPOOL_ABOVE_SHARE = 0.2
 _LAST_REPAIRS_S = 5.0
+_REPORT_EVERY_S = 60.0
 
 
 class Worker:
@@ -79,7 +81,8 @@ class Worker:
         self.committed_rows = 0
         self.commits = 0
         self.last_commit_s = 0.0
-        self.last_commit_us: int | None = None
+        self.metrics = WorkerMetrics(self)
+        self.status_server = StatusServer(self, self.metrics, settings.host, settings.metrics_port)
 
     async def run(self, stop: asyncio.Event, *, until_idle_s: float | None = None) -> None:
         """Capture until `stop` is set, then land what is buffered.
@@ -93,6 +96,7 @@ class Worker:
                 from.
         """
         rest = RestClient(self.settings.rest_url, self.venue, self.budget, self.clock)
+        await self.status_server.start()
         landing = asyncio.create_task(self.backlog.run())
         try:
             async with rest:
@@ -108,6 +112,7 @@ class Worker:
                 await self.backlog.park()
                 _log.warning("batches_spooled_for_next_start", batches=len(self.backlog))
             self.backlog.close()
+            await self.status_server.stop()
 
     # --- start ---
     async def _ask_venue(self, rest: RestClient) -> None:
@@ -157,6 +162,8 @@ class Worker:
                 tasks.create_task(repairer.run()),
                 tasks.create_task(self._watch(repairer)),
                 tasks.create_task(self._regulate()),
+                tasks.create_task(self.metrics.watch_loop()),
+                tasks.create_task(self._report()),
             ]
             streams = [tasks.create_task(session.run()) for session in self.sessions]
             await self._until_stopped(stop, until_idle_s)
@@ -242,6 +249,25 @@ class Worker:
                 else:
                     _log.critical("reading_paused", waiting=waiting, why=self.backlog.alarm)
 
+    async def _report(self) -> None:
+        """One line a minute when all is well; what is wrong when it is not."""
+        while True:
+            before = self.trades
+            await asyncio.sleep(_REPORT_EVERY_S)
+            wrong = problems(self)
+            log = _log.warning if wrong else _log.info
+            log(
+                "capturing",
+                trades_per_s=round((self.trades - before) / _REPORT_EVERY_S, 1),
+                buffered=self.recorder.waiting_rows,
+                spooled_mb=round(self.backlog.spooled_bytes / 1e6, 1),
+                gaps_open=len(tuple(self.intake.gaps.open_gaps())),
+                gaps_closed=self.intake.gaps.closed_gaps,
+                rejected=self.rejects.counts.total(),
+                commit_s=round(self.last_commit_s, 3),
+                **({"problems": wrong} if wrong else {}),
+            )
+
     def _renew_session_of(self, symbol: str) -> None:
         for session in self.sessions:
             if symbol in session.symbols:
@@ -260,7 +286,7 @@ class Worker:
         self.commits += 1
         self.committed_rows += batch.rows
         self.last_commit_s = seconds
-        self.last_commit_us = self.clock.now_us()
+        self.metrics.commit_seconds.observe(seconds)
 
     def _spool_damaged(self, file: Path) -> None:
         _log.critical("trades_lost_on_disk", file=str(file))
