@@ -33,7 +33,8 @@ class TransportOptions:
     """A pong later than this means that the peer is gone."""
     coalesce_s: float = 0.0
     """Pause after each read, so that a busy socket is read in fewer, larger pieces."""
-    max_frame_bytes: int = 1 << 20
+    max_frame_bytes: int = 8 << 20
+    """A larger frame ends the connection; anything smaller that is no trade is only counted."""
 
 
 class Connection(Protocol):

@@ -41,7 +41,16 @@ class Columns:
 class SymbolState:
     """What the worker knows of one symbol."""
 
-    __slots__ = ("cause", "continuity", "duplicates", "index", "late", "name")
+    __slots__ = (
+        "cause",
+        "continuity",
+        "duplicates",
+        "first_id",
+        "index",
+        "is_newborn",
+        "late",
+        "name",
+    )
 
     def __init__(self, name: str, index: int) -> None:
         self.name = name
@@ -50,6 +59,8 @@ class SymbolState:
         self.duplicates = 0
         self.late = 0
         self.cause = "start"  # what to blame for a gap at the next trade
+        self.first_id: int | None = None  # of a symbol that the lake did not know
+        self.is_newborn = False  # the venue had no trade of it when capture began
 
 
 @dataclass(slots=True)
@@ -164,6 +175,8 @@ class Intake:
 
     def _irregular(self, state: SymbolState, trade_id: int, received_us: int) -> bool:
         """An id that is not the next one: whether it is wanted."""
+        if state.continuity.last_seen is None:
+            state.first_id = trade_id
         seen = state.continuity.observe(trade_id)
         if seen.verdict is Verdict.DUPLICATE:
             state.duplicates += 1

@@ -33,6 +33,7 @@ _PATIENCE_S = 1.0
 _PATIENCE_SCARCE_S = 10.0
 _STARVING_S = 30.0
 _PROBE_SHARE = 0.5
+_ORIGIN_SHARE = 0.25
 
 
 class Fetch(NamedTuple):
@@ -159,6 +160,30 @@ class RepairPlan:
         return None
 
 
+async def find_origins(intake: Intake, venue: Venue, rest: RestClient) -> None:
+    """Find where symbols that are new to the lake begin, so that their first trades count too.
+
+    Capture begins after the venue's newest trade; at a market without trades, with its first one.
+    Skipped for more symbols than a quarter of the request budget pays for: each then begins with
+    the first trade that arrives.
+    """
+    new = [name for name, state in intake.states.items() if state.continuity.last_seen is None]
+    if sum(venue.latest_trade(name).weight for name in new) > rest.budget.allowed * _ORIGIN_SHARE:
+        _log.info("origins_not_asked_for", symbols=len(new))
+        return
+    for name in new:
+        try:
+            trades = venue.decode_trades(await rest.get(venue.latest_trade(name)))
+        except (RestError, DecodeError) as error:
+            _log.warning("origin_unknown", symbol=name, error=str(error)[:200])
+            continue
+        state = intake.states[name]
+        if trades:
+            state.continuity.next_id = trades[-1].trade_id + 1
+        else:
+            state.is_newborn = True
+
+
 class Repairer:
     """Carries the plan out, and checks symbols that have gone silent.
 
@@ -198,7 +223,11 @@ class Repairer:
     async def run(self) -> None:
         """Repair and probe until cancelled."""
         while True:
-            if not self._has_room() or not (await self._repair_one() or await self._probe_one()):
+            if not self._has_room() or not (
+                await self._first_of_newborn()
+                or await self._repair_one()
+                or await self._probe_one()
+            ):
                 await asyncio.sleep(0.05)
 
     async def _repair_one(self) -> bool:
@@ -222,6 +251,31 @@ class Repairer:
         for hole in self.plan.answered(fetch, trades, self._clock.steady_s()):
             _log.warning("venue_hole", symbol=fetch.symbol, first=hole.first, last=hole.last)
             self._intake.gaps.admit_hole(fetch.symbol, hole)
+
+    async def _first_of_newborn(self) -> bool:
+        """Ask where a market began that had no trade when capture began."""
+        for name, state in self._intake.states.items():
+            first = state.first_id
+            if not state.is_newborn or first is None:
+                continue
+            state.is_newborn = False
+            fetch = Fetch(name, 0)
+            try:
+                trades = await self._page(fetch, share=1.0)
+            except (RestError, DecodeError) as error:
+                _log.warning("origin_unknown", symbol=name, error=str(error)[:200])
+                state.is_newborn = True
+                await asyncio.sleep(_FIRST_RETRY_S)
+                return False
+            # A market that had no trade yet is less than a page old; more would mean that the
+            # answer "no trades" was wrong.
+            if trades and 0 < first - trades[0].trade_id <= self._venue.page_size:
+                span = Span(trades[0].trade_id, first - 1)
+                state.continuity.add_missing(*span)
+                self._intake.gaps.declare(name, span, self._clock.now_us(), "start")
+                self._take(fetch, trades)
+            return True
+        return False
 
     async def _probe_one(self) -> bool:
         if not self._probes:

@@ -25,7 +25,7 @@ from streaming.landing import Landing
 from streaming.metrics import StatusServer, WorkerMetrics, problems
 from streaming.recorder import Recorder
 from streaming.rejects import Rejects
-from streaming.repair import Repairer
+from streaming.repair import Repairer, find_origins
 from streaming.rest import RestClient, RestError
 from streaming.rhythm import Rhythm
 from streaming.session import RolloverPlan, Session, shards
@@ -102,6 +102,7 @@ class Worker:
             async with rest:
                 await self._ask_venue(rest)
                 await self._resume()
+                await find_origins(self.intake, self.venue, rest)
                 await self._capture(rest, stop, until_idle_s)
             await self._drain()
         finally:

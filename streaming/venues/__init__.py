@@ -149,6 +149,9 @@ class Venue(Protocol):
     def trades_from(self, symbol: str, from_id: int) -> RestRequest:
         """Ask for one page of trades, the first of them `from_id` or the next the venue has."""
 
+    def latest_trade(self, symbol: str) -> RestRequest:
+        """Ask for a page that holds the newest trade only."""
+
     def decode_trades(self, body: bytes) -> list[RestTrade]:
         """Decode that page, ids ascending; raises DecodeError."""
 

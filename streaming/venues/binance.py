@@ -179,9 +179,10 @@ class Binance:
 
     # --- REST ---
     def trades_from(self, symbol: str, from_id: int) -> RestRequest:
-        query = {"symbol": symbol, "fromId": str(from_id), "limit": str(self.page_size)}
-        headers = {"X-MBX-TIME-UNIT": "MICROSECOND"}
-        return RestRequest("/api/v3/historicalTrades", query, weight=25, headers=headers)
+        return _historical(symbol=symbol, fromId=str(from_id), limit=str(self.page_size))
+
+    def latest_trade(self, symbol: str) -> RestRequest:
+        return _historical(symbol=symbol, limit="1")
 
     def decode_trades(self, body: bytes) -> list[RestTrade]:
         trades = [
@@ -213,6 +214,11 @@ class Binance:
             retry_after_s=_integer(headers.get("retry-after")),
             is_refusal=status in (418, 429),
         )
+
+
+def _historical(**query: str) -> RestRequest:
+    headers = {"X-MBX-TIME-UNIT": "MICROSECOND"}
+    return RestRequest("/api/v3/historicalTrades", query, weight=25, headers=headers)
 
 
 def to_microseconds(time: int) -> int:

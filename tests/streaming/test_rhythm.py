@@ -25,6 +25,6 @@ def test_a_quiet_symbol_is_asked_about_ever_more_rarely() -> None:
             asked.append(now)
             rhythm.checked("QUIET", now)
     assert asked == [6.0, 17.0, 38.0, 79.0]
-    rhythm.note({"QUIET": 1}, 101.0)
-    rhythm.note({}, 300.0)
-    assert rhythm.overdue(400.0) == ["QUIET"]
+    rhythm.note({"QUIET": 100}, 101.0)
+    assert rhythm.overdue(120.0) == []
+    assert rhythm.overdue(125.0) == ["QUIET"]

@@ -6,60 +6,21 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
+from capture_runs import against, lake_differences, landed, running, until
 
 from quant_pipeline import lake
 from quant_pipeline.settings import Settings
 from streaming.exchange import recording
+from streaming.exchange.faults import Fault, FaultKind, Faults, FrameRates
 from streaming.exchange.server import LocalExchange
-from streaming.worker import Worker
+from streaming.verify import verify
 
 RECORDED = {
     "BTCUSDT": (3735683259, 3735703162, 19_904),
     "ETHUSDT": (1520538925, 1520553439, 14_515),
 }
-FAST = {"flush_interval_s": 0.2, "reorder_window_s": 0.2, "metrics_port": 0}
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    """Wait for a condition with a deadline."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
-def against(exchange: LocalExchange, settings: Settings, **overrides: object) -> Settings:
-    """`settings` with a worker's addresses and short intervals."""
-    values = settings.model_dump() | FAST | {"pairs": settings.pairs}
-    return Settings(
-        **values | {"ws_url": exchange.ws_url, "rest_url": exchange.rest_url} | overrides
-    )
-
-
-@asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Worker]:
-    """A worker that captures inside the block and has drained after it."""
-    worker = Worker(settings)
-    stop = asyncio.Event()
-    task = asyncio.create_task(worker.run(stop))
-    watch: Awaitable[None] = task
-    try:
-        yield worker
-    finally:
-        stop.set()
-        await watch
-
-
-def landed(settings: Settings) -> dict[str, tuple[int, int, int]]:
-    """Per symbol first id, last id and number of rows in the lake."""
-    with lake.connect(read_only=True, settings=settings) as connection:
-        rows = connection.execute(
-            "select symbol, min(trade_id), max(trade_id), count(*) from raw.ticks group by symbol"
-        ).fetchall()
-    return {symbol: (first, last, count) for symbol, first, last, count in rows}
 
 
 @pytest.mark.parametrize("transport", ["websockets", "picows"])
@@ -71,6 +32,7 @@ async def test_the_recorded_session_lands_exactly(settings: Settings, transport:
             await until(lambda: worker.trades == 34_419)
         assert exchange.violations == []
         assert landed(target) == RECORDED
+        assert lake_differences(exchange, target) == []
 
 
 async def test_a_second_run_of_the_same_market_adds_nothing(settings: Settings) -> None:
@@ -99,3 +61,34 @@ async def test_sigterm_lands_what_is_buffered_and_exits_0(settings: Settings) ->
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 60) == 0
         assert landed(target) == RECORDED
+
+
+LOSSY = Faults(
+    seed=7,
+    frames=FrameRates(drop=0.10, duplicate=0.05, reorder=0.05, reorder_within_ms=200),
+    event=tuple(
+        Fault(kind=FaultKind.DISCONNECT_ABRUPT, after_trades=count)
+        for count in (4_000, 11_000, 17_000, 25_000, 31_000)
+    ),
+)
+
+
+async def test_a_lossy_exchange_gives_the_same_ticks(settings: Settings) -> None:
+    async with LocalExchange(recording.SHIPPED, speed=60, start="all", faults=LOSSY) as exchange:
+        target = against(exchange, settings, stale_after_s=1.0, reconnect_max_s=1.0)
+        async with running(target) as worker:
+            await exchange.wait_exhausted()
+            await until(lambda: worker.committed_rows == 34_419)
+        assert exchange.violations == []
+        assert landed(target) == RECORDED
+        assert lake_differences(exchange, target) == []
+    with lake.connect(read_only=True, settings=target) as connection:
+        proofs = verify(connection, "binance")
+        gaps = connection.execute(
+            "select status, count(*), sum(trades_recovered) from raw.capture_gaps group by status"
+        ).fetchall()
+        reasons = connection.execute("select count(*) from raw.capture_sessions").fetchall()
+    assert [(p.is_whole, p.repeated_rows) for p in proofs] == [(True, 0), (True, 0)]
+    assert [status for status, *_ in gaps] == ["repaired"]
+    assert gaps[0][2] >= 3_000
+    assert reasons[0][0] >= 6
