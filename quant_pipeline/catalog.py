@@ -166,11 +166,28 @@ def server_pid(settings: Settings) -> int | None:
 
 
 @contextmanager
-def advisory_lock(dsn: str, name: str) -> Iterator[None]:
-    """Hold a lock, known by name to all processes of this catalog; freed if the process dies."""
+def advisory_lock(dsn: str, name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock, known by name to all processes of this catalog; freed if the process dies.
+
+    Yields:
+        Whether the lock is held: false only if somebody else has it and `wait` is false.
+    """
+    function = "pg_advisory_lock" if wait else "pg_try_advisory_lock"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("select pg_advisory_lock(hashtext(%s))", (name,))
-        yield
+        row = connection.execute(f"select {function}(hashtext(%s))", (name,)).fetchone()
+        yield wait or row == (True,)
+
+
+def is_held(dsn: str, name: str) -> bool:
+    """Whether any process holds the advisory lock of this name."""
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "select count(*) from pg_locks where locktype = 'advisory' and granted"
+            " and objsubid = 1 and objid = (hashtext(%s)::bigint & 4294967295)::oid"
+            " and database = (select oid from pg_database where datname = current_database())",
+            (name,),
+        ).fetchone()
+    return row is not None and row[0] > 0
 
 
 # --- a server of the user's own -------------------------------------------------------------

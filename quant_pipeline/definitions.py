@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-import dagster as dg
+from quant_pipeline import settings
+from quant_pipeline.defs import build
 
-defs = dg.Definitions()
+defs = build(settings.get())

@@ -100,6 +100,23 @@ def current_snapshot(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row[0])
 
 
+def newest_commit(dsn: str, schema_name: str, table: str) -> int | None:
+    """Snapshot of the newest data file of a table, asked of the catalog alone; None without one.
+
+    Costs a millisecond, so that a process can poll for new rows without opening the lake.
+    """
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            f"select max(f.begin_snapshot) from {_METADATA_SCHEMA}.ducklake_data_file f"
+            f" join {_METADATA_SCHEMA}.ducklake_table t using (table_id)"
+            f" join {_METADATA_SCHEMA}.ducklake_schema s using (schema_id)"
+            " where s.schema_name = %s and t.table_name = %s"
+            " and t.end_snapshot is null and s.end_snapshot is null",
+            (schema_name, table),
+        ).fetchone()
+    return None if row is None else row[0]
+
+
 def _attach(settings: Settings, dsn: str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
     try:

@@ -102,6 +102,8 @@ def changed_days(
     """(symbol, UTC date) of every stored bar that changed after snapshot `since`, with the newest
     snapshot that changed one. A tick of last week names last week's date and no other.
     """
+    if not has_table(connection, "bars", f"ohlc_{timeframe}"):
+        return {}
     rows = connection.execute(
         f"SELECT symbol, bucket::DATE, max(snapshot_id) FROM bars.ohlc_{timeframe}"
         " WHERE snapshot_id > ? GROUP BY ALL",
@@ -121,3 +123,29 @@ def changed_pairs(
                 key = PairDay(day, pair).key
                 found[key] = max(found.get(key, NEVER), snapshot)
     return found
+
+
+def bars_watermark(connection: duckdb.DuckDBPyConnection) -> int:
+    """Newest tick snapshot that the finest bars have consumed; NEVER if there are none."""
+    if not has_table(connection, "bars", "ohlc_1s"):
+        return NEVER
+    row = connection.execute("SELECT max(src_snapshot) FROM bars.ohlc_1s").fetchone()
+    return NEVER if row is None or row[0] is None else int(row[0])
+
+
+def published(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Partition key -> lake snapshot of the newest pair statistics published for it."""
+    rows = connection.execute(
+        "SELECT day, y, x, max(lake_snapshot) FROM analytics.pair_snapshots GROUP BY ALL"
+    ).fetchall()
+    return {PairDay(day, Pair(y, x)).key: snapshot for day, y, x, snapshot in rows}
+
+
+def has_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
+    """Whether the lake has this table or view; before the first dbt run there are no bars."""
+    row = connection.execute(
+        "SELECT count(*) FROM information_schema.tables"
+        " WHERE table_catalog = 'lake' AND table_schema = ? AND table_name = ?",
+        [schema, table],
+    ).fetchone()
+    return row is not None and row[0] > 0

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-from quant_pipeline import lake
+from quant_pipeline import lake, resident_loop
 from quant_pipeline.settings import Settings
 
 
@@ -22,3 +22,7 @@ class Lake:
         """A connection of its own, closed afterwards."""
         with lake.connect(read_only, settings=self.settings) as connection:
             yield connection
+
+    def bars_are_kept(self) -> bool:
+        """Whether a resident dbt is keeping the bars up to date."""
+        return resident_loop.is_running(self.settings)

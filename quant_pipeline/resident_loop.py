@@ -1,0 +1,70 @@
+"""Bars that trail the ticks by seconds: a resident dbt, run whenever ticks have landed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from quant_pipeline import catalog, lake
+from quant_pipeline.resident_dbt import DbtError, ResidentDbt, Run
+from quant_pipeline.settings import Settings
+
+LOCK = "resident dbt"
+"""Advisory lock that is held for as long as the bars are kept: see `is_running`."""
+
+_POLL_S = 0.5
+_TAKE_OVER_S = 5.0
+_AFTER_FAILURE_S = 5.0
+_FAILURES_IN_A_ROW = 5
+
+_log = logging.getLogger(__name__)
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether some process keeps this lake's bars up to date."""
+    return catalog.is_held(lake.ensure(settings), LOCK)
+
+
+def keep_fresh(
+    settings: Settings,
+    dbt: ResidentDbt,
+    stopping: threading.Event,
+    *,
+    on_run: Callable[[Run], None],
+) -> None:
+    """Run the models whenever `raw.ticks` has changed, until `stopping` is set.
+
+    A second process that calls this waits, ready to take over when the first one ends.
+
+    Raises:
+        DbtError: five runs in a row failed.
+    """
+    dsn = lake.ensure(settings)
+    while not stopping.is_set():
+        with catalog.advisory_lock(dsn, LOCK, wait=False) as ours:
+            if ours:
+                _run_when_fresh(dsn, dbt, stopping, on_run)
+        stopping.wait(_TAKE_OVER_S)
+
+
+def _run_when_fresh(
+    dsn: str, dbt: ResidentDbt, stopping: threading.Event, on_run: Callable[[Run], None]
+) -> None:
+    seen: int | None = None
+    failures = 0
+    while not stopping.is_set():
+        newest = lake.newest_commit(dsn, "raw", "ticks")
+        if newest == seen:
+            stopping.wait(_POLL_S)
+            continue
+        try:
+            on_run(dbt.run())
+        except DbtError as error:
+            failures += 1
+            if failures == _FAILURES_IN_A_ROW:
+                raise
+            _log.warning("%s; trying again in %.0f s", error, _AFTER_FAILURE_S)
+            stopping.wait(_AFTER_FAILURE_S)
+            continue
+        seen, failures = newest, 0
