@@ -78,8 +78,12 @@ class Source(Protocol):
     def instruments(self) -> Sequence[Instrument]:
         """The symbols known so far; a recording may bring more as it is read."""
 
+    @property
+    def follows_the_clock(self) -> bool:
+        """Whether the market's time is the wall clock's, and not its own."""
+
     def open(self, now_us: int) -> int:
-        """Start the market at wall-clock time `now_us`; return its own time at the start."""
+        """Start the market, or go on with it, at wall-clock time `now_us`; return its own time."""
 
     def next_at_us(self) -> int | None:
         """When the next event goes out; None when there are no more."""

@@ -52,7 +52,7 @@ class Pacer:
         self._changed = asyncio.Event()
         self.started = asyncio.Event()
         self.exhausted = asyncio.Event()
-        self.market_us = tape.next_at_us() or 0
+        self.market_us = tape.open(now_us())
 
     def connections_changed(self) -> None:
         """A client came, went, or changed its subscriptions."""
@@ -60,13 +60,15 @@ class Pacer:
 
     def venue_time_us(self) -> int:
         """The venue's clock: the market's own time, never behind its last event."""
+        if self._source.follows_the_clock and not self.started.is_set():
+            return self._now_us()
         return max(self.market_us, self._publisher.last_event_us)
 
     async def run(self) -> None:
         """Publish until the source has no more events."""
-        self.market_us = self._source.open(self._now_us())
         self._publish_head_start()
         await self._wait_for(self._may_start)
+        self.market_us = max(self.market_us, self._source.open(self._now_us()))
         self.started.set()
         self._injector.start(self._source.next_at_us() or self.market_us)
         if self._speed == MAX_SPEED:

@@ -173,6 +173,8 @@ class RecordingSource:
     def instruments(self) -> Sequence[Instrument]:
         return list(self._instruments.values())
 
+    follows_the_clock = False
+
     def open(self, now_us: int) -> int:
         """Start at the recording's own first receive time, whatever the wall clock says."""
         return now_us if self._next is None else self._next.at_us

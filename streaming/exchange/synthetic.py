@@ -128,6 +128,7 @@ class SyntheticSource:
         block_s = min(max(_BLOCK_TRADES / rate, _SHORTEST_BLOCK_S), _LONGEST_BLOCK_S)
         self._steps = max(1, round(block_s / _GRID_S))
         self._step_us = max(1, round(block_s * 1e6 / self._steps))
+        self._opened = False
         self._time_us = 0
         self._buffer: list[Event] = []
         self._due: list[int] = []
@@ -179,11 +180,27 @@ class SyntheticSource:
         ]
 
     # --- the source ---
+    @property
+    def follows_the_clock(self) -> bool:
+        return self._start_us is None
+
     def open(self, now_us: int) -> int:
-        start_us = (now_us if self._start_us is None else self._start_us) - self._history_us
-        if self._time_us == 0:
-            self._time_us = start_us
-        return self._time_us
+        """Start; called again, move what is to come so that it goes on at `now_us`."""
+        if not self._opened:
+            self._opened = True
+            self._time_us = now_us if self._start_us is None else self._start_us
+            self._time_us -= self._history_us
+            return self._time_us
+        pending = self._due[self._position :]
+        following_us = pending[0] if pending else self._time_us
+        if self._start_us is None and now_us > following_us:
+            shift_us = now_us - following_us
+            self._time_us += shift_us
+            self._buffer = [_moved(event, shift_us) for event in self._buffer[self._position :]]
+            self._due = [due_us + shift_us for due_us in pending]
+            self._position = 0
+            following_us = now_us
+        return following_us
 
     def next_at_us(self) -> int | None:
         self._fill()
@@ -200,6 +217,7 @@ class SyntheticSource:
         return taken
 
     def _fill(self) -> None:
+        assert self._opened, "the market is not open yet"
         while self._position == len(self._due) and self._left != 0:
             self._buffer = self._block()
             self._due = [event.at_us for event in self._buffer]
@@ -333,3 +351,13 @@ class SyntheticSource:
         numbers[by_symbol] = following[grouped] + np.arange(len(symbol)) - first[grouped]
         following += counts
         return numbers
+
+
+def _moved(event: Event, shift_us: int) -> Event:
+    if isinstance(event, Trade):
+        return event._replace(
+            time_us=event.time_us + shift_us,
+            event_us=event.event_us + shift_us,
+            at_us=event.at_us + shift_us,
+        )
+    return event._replace(at_us=event.at_us + shift_us)

@@ -47,6 +47,10 @@ class Tape:
     def instruments(self) -> Sequence[Instrument]:
         return self._source.instruments
 
+    @property
+    def follows_the_clock(self) -> bool:
+        return self._source.follows_the_clock
+
     def open(self, now_us: int) -> int:
         return self._source.open(now_us)
 

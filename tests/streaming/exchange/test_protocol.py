@@ -3,9 +3,11 @@
 import asyncio
 import gzip
 import itertools
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -153,10 +155,10 @@ async def test_aggregate_trades_sum_consecutive_fills_of_one_side_price_and_time
     aggregates = [each for each in messages if each["e"] == "aggTrade"]
     expected = []
     runs = itertools.groupby(trades, key=lambda each: (each["T"], each["p"], each["m"]))
-    for number, ((time, price, maker), group) in enumerate(runs, 1):
+    for number, ((made_us, price, maker), group) in enumerate(runs, 1):
         fills = list(group)
         quantity = sum(round(float(fill["q"]) * 1e8) for fill in fills)
-        expected.append((number, time, price, maker, fills[0]["t"], fills[-1]["t"], quantity))
+        expected.append((number, made_us, price, maker, fills[0]["t"], fills[-1]["t"], quantity))
     assert len(expected) < len(trades)
     assert expected == [
         (a["a"], a["T"], a["p"], a["m"], a["f"], a["l"], round(float(a["q"]) * 1e8))
@@ -209,3 +211,17 @@ async def test_a_client_that_answers_no_ping_is_cut(tcp_client: Callable[..., An
             await asyncio.wait_for(reader.read(), 5)
         writer.close()
         assert [violation.kind for violation in exchange.violations] == ["no_pong"]
+
+
+async def test_a_market_that_follows_the_clock_trades_now() -> None:
+    source = SyntheticSource(2, rate=1_000, seed=1, quotes=False)
+    async with (
+        LocalExchange(source) as exchange,
+        httpx.AsyncClient(base_url=exchange.rest_url) as client,
+    ):
+        waiting = (await client.get("/api/v3/time")).json()["serverTime"]
+        assert abs(waiting - time.time() * 1000) < 2_000
+        async with connect(f"{exchange.ws_url}/ws/btcusdt@trade") as socket:
+            trade = msgspec.json.decode(await asyncio.wait_for(socket.recv(), 5))
+            assert abs(trade["T"] - time.time() * 1000) < 2_000
+            assert trade["T"] >= waiting
