@@ -14,6 +14,7 @@ from scipy.special import ndtri
 from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
 from quant_pipeline.analytics._tick_inputs import (
     TimeArray,
+    duration,
     open_unit_interval,
     positive,
     positive_number,
@@ -194,12 +195,13 @@ def closes_on_clock(
     """
     if any(len(times) == 0 for times, _ in series):
         return [_Closes(np.empty(0), np.nan) for _ in series]
-    first = max(int(times[0] // interval) for times, _ in series)
-    last = min(int(times[-1] // interval) for times, _ in series)
+    first = max(int(times[0] // duration(interval, times)) for times, _ in series)
+    last = min(int(times[-1] // duration(interval, times)) for times, _ in series)
     out = []
     for times, log_price in series:
+        step = duration(interval, times)
         # A bucket's close is the last tick before the next bucket begins.
-        edges = np.arange(first, last + 2) * interval
+        edges = np.arange(first, last + 2) * step
         ticks_before = np.searchsorted(times, edges, side="left")
         close = log_price[ticks_before[1:] - 1] if last >= first else np.empty(0)
         stale = float((np.diff(ticks_before) == 0).mean()) if len(close) else np.nan

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
 from quant_pipeline.analytics._tick_inputs import (
     TimeArray,
+    duration,
     positive,
     positive_number,
     same_length,
@@ -25,7 +26,8 @@ class HayashiYoshida:
 
     ``correlation`` is dimensionless; it is not confined to [−1, 1] in small samples.
     ``covariance``, ``variance_a`` and ``variance_b`` are sums over the whole sample of squared log
-    returns (not per unit of time). ``stderr`` is a jackknife over 40 equal stretches of time.
+    returns (not per unit of time). ``stderr`` is a jackknife over 40 equal stretches of time (NaN
+    where the series have less than that in common).
     ``n_a`` and ``n_b`` count returns after ticks of one stamp are merged, ``n_overlaps`` the pairs
     of returns whose intervals overlap. ``reason`` is None where the correlation is defined.
     """
@@ -103,7 +105,7 @@ def hayashi_yoshida(
     ts_a, ts_b : array of shapes (n,) and (m,)
         Non-decreasing stamps, both in one unit (integers, floats or datetime64). Of several
         ticks with one stamp the last in order counts.
-    price_a, price_b : array_like, same shapes
+    price_a, price_b : array of the same shapes
         Prices in quote currency, positive; ticks whose price is NaN are left out.
     thin_interval : float, optional
         Keep only the last tick of every bucket of this length (unit of the stamps) of each series.
@@ -112,7 +114,7 @@ def hayashi_yoshida(
     -------
     HayashiYoshida
         Undefined (``reason`` says why) if a series has fewer than two distinct stamps or does not
-        move.
+        move, or if no returns overlap in time.
 
     Raises
     ------
@@ -152,6 +154,8 @@ def hayashi_yoshida(
     b = _Ticks.of(ts_b, price_b, "b", thin_interval)
     reason = _why_undefined(a, b)
     covariances, overlaps = _covariance_terms(a, b, 0)
+    if reason is None and overlaps == 0:
+        reason = "no returns overlap in time"
     covariance = float(covariances.sum())
     correlation = stderr = np.nan
     if reason is None:
@@ -283,7 +287,9 @@ class _Ticks:
         if not seen.all():
             times, prices = times[seen], prices[seen]
         if len(times):
-            bucket = times if thin_interval is None else times // thin_interval
+            bucket = times
+            if thin_interval is not None:
+                bucket = times // duration(thin_interval, times)
             last_of_bucket = np.append(bucket[1:] != bucket[:-1], True)
             if not last_of_bucket.all():
                 times, prices = times[last_of_bucket], prices[last_of_bucket]
@@ -310,7 +316,7 @@ def _covariance_terms(a: _Ticks, b: _Ticks, lag: float) -> tuple[FloatArray, int
     """
     if len(a.returns) == 0 or len(b.returns) == 0:
         return np.zeros(len(a.returns)), 0
-    times = a.times - lag if lag else a.times
+    times = a.times - duration(lag, a.times) if lag else a.times
     last = len(b.times) - 1
     before = np.maximum(np.searchsorted(b.times, times[:-1], side="right") - 1, 0)
     after = np.minimum(np.searchsorted(b.times, times[1:], side="left"), last)

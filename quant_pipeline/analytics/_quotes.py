@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
-from quant_pipeline.analytics._tick_inputs import flags, positive, same_length, stamps, vectors
+from quant_pipeline.analytics._tick_inputs import (
+    duration,
+    flags,
+    positive,
+    same_length,
+    stamps,
+    vectors,
+)
 
 _BPS = 1e4
 
@@ -235,9 +242,10 @@ def mids_around(
     if len(quotes) == 0:
         return np.full(len(trades), np.nan), np.full(len(trades), np.nan)
     first = np.searchsorted(quotes, trades, side="left") - 1
-    second = np.searchsorted(quotes, trades + horizon, side="right") - 1
+    later = trades + duration(horizon, trades)
+    second = np.searchsorted(quotes, later, side="right") - 1
     before = np.where(first >= 0, mids[first], np.nan)
-    known = (second >= 0) & (trades + horizon <= quotes[-1])
+    known = (second >= 0) & (later <= quotes[-1])
     return before, np.where(known, mids[second], np.nan)
 
 

@@ -85,7 +85,8 @@ def test_undefined_results_say_why() -> None:
     assert single.reason == "price_b has fewer than two distinct stamps"
     assert hayashi_yoshida([], [], [], []).reason == "price_a has fewer than two distinct stamps"
     apart = hayashi_yoshida([0, 1], [5, 6], [3, 4], [1, 2])
-    assert (apart.correlation, apart.n_overlaps) == (0.0, 0)
+    assert (apart.reason, apart.n_overlaps) == ("no returns overlap in time", 0)
+    assert np.isnan(apart.correlation)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,19 @@ def test_lead_lag_contrast_is_hayashi_yoshida_of_shifted_stamps() -> None:
     expected = [hayashi_yoshida(ts_a - lag, price_a, ts_b, price_b).correlation for lag in lags]
     np.testing.assert_allclose(found.contrast, expected, atol=1e-12)
     assert np.isnan(found.lead_lag_ratio)
+
+
+def test_float_durations_are_exact_beside_nanosecond_stamps() -> None:
+    ts_a, price_a, ts_b, price_b = latent_ticks(5, n=4_000, rho=0.7)
+    origin = 1_723_161_255_342_000_001
+    at = origin + ts_a * 100, price_a, origin + ts_b * 100, price_b
+    exact, floats = (
+        lead_lag(*at, np.arange(-500, 501, 50).astype(kind)) for kind in (np.int64, np.float64)
+    )
+    np.testing.assert_array_equal(exact.contrast, floats.contrast)
+    relative = lead_lag(ts_a, price_a, ts_b, price_b, np.arange(-5, 6) * 0.5)
+    np.testing.assert_allclose(exact.contrast[5:16], relative.contrast, atol=1e-12)
+    assert hayashi_yoshida(*at, thin_interval=1e3) == hayashi_yoshida(*at, thin_interval=1_000)
 
 
 def test_lead_lag_without_overlap_is_undefined_and_bad_grids_are_refused() -> None:
