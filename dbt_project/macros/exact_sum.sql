@@ -1,13 +1,17 @@
 {#
-  A sum whose result does not depend on the order of its rows, which a sum of doubles does: bars must
-  equal their rebuild to the last bit. Whole numbers of 1e-8 are added, the unit in which venues quote
-  quantities.
+  A sum whose result does not depend on the order of its rows, which a sum of doubles does: a table
+  must equal its rebuild to the last bit. Each value is rounded to a whole number of 1 / scale and
+  whole numbers are added. 1e8 is the unit in which venues quote quantities.
+
+  condition: count only rows where it holds.
+  over: the name of a window, for a running sum.
 #}
-{% macro exact_sum(expression, condition=none) -%}
+{% macro exact_sum(expression, condition=none, over=none, scale="1e8") -%}
     coalesce(
         cast(
-            sum(cast(round({{ expression }} * 1e8) as hugeint))
-            {%- if condition %} filter ({{ condition }}){% endif %} as double
+            sum(cast(round({{ expression }} * {{ scale }}) as hugeint))
+            {%- if condition %} filter ({{ condition }}){% endif %}
+            {%- if over %} over {{ over }}{% endif %} as double
         ), 0
-    ) / 1e8
+    ) / {{ scale }}
 {%- endmacro %}

@@ -9,22 +9,7 @@ from polars.testing import assert_frame_equal
 from quant_pipeline import lake
 from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
-from tests.dbt_project.polars_bars import COLUMNS, KEYS, bars
-
-TIMEFRAMES = ("1s", "1m", "5m", "1h")
-
-
-def land(settings: Settings, *batches: pl.DataFrame) -> None:
-    """Commit each batch to raw.ticks by itself."""
-    with lake.connect(settings=settings) as connection:
-        for batch in batches:
-            connection.register("batch", batch)
-            connection.execute("insert into raw.ticks select * from batch")
-
-
-def stored(settings: Settings, table: str) -> pl.DataFrame:
-    with lake.connect(read_only=True, settings=settings) as connection:
-        return connection.sql(f"from bars.{table}").pl().sort(KEYS)
+from tests.dbt_project.warehouse import TIMEFRAMES, assert_bars_equal_polars, land, read
 
 
 def test_bars_equal_polars_on_every_column_and_a_second_run_changes_nothing(
@@ -32,11 +17,8 @@ def test_bars_equal_polars_on_every_column_and_a_second_run_changes_nothing(
 ) -> None:
     land(settings, *recorded_trades.sort("ts").iter_slices(7_000))
     dbt.run()
-    first = {timeframe: stored(settings, f"ohlc_{timeframe}") for timeframe in TIMEFRAMES}
-    for timeframe, actual in first.items():
-        assert_frame_equal(
-            actual.select(COLUMNS), bars(recorded_trades, timeframe), check_exact=True
-        )
+    first = {timeframe: read(settings, f"bars.ohlc_{timeframe}") for timeframe in TIMEFRAMES}
+    assert_bars_equal_polars(settings, recorded_trades, suffixes=("", "_live"))
     days = first["1s"]["bucket"].dt.date().unique()
     assert len(days) == 2, "the recording crosses midnight"
 
@@ -51,7 +33,7 @@ def test_bars_equal_polars_on_every_column_and_a_second_run_changes_nothing(
             connection.execute(f"drop table bars.ohlc_{timeframe}")
     dbt.run()
     for timeframe, expected in first.items():
-        assert_frame_equal(stored(settings, f"ohlc_{timeframe}"), expected, check_exact=True)
+        assert_frame_equal(read(settings, f"bars.ohlc_{timeframe}"), expected, check_exact=True)
 
 
 def test_vwap_of_the_session_is_the_published_one(
@@ -60,7 +42,7 @@ def test_vwap_of_the_session_is_the_published_one(
     land(settings, recorded_trades)
     dbt.run(select=["+ohlc_1s"])
     seconds = (
-        stored(settings, "ohlc_1s")
+        read(settings, "bars.ohlc_1s")
         .group_by("symbol")
         .agg(pl.col("quote_volume").sum(), pl.col("volume").sum())
     )

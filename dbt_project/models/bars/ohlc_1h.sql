@@ -7,4 +7,4 @@
     on_schema_change='fail',
 ) }}
 -- depends_on: {{ ref('ohlc_revisions') }}
-{{ roll_up_model(ref('ohlc_5m'), '1 hour') }}
+{{ rolled_up_model(ref('ohlc_5m'), '1 hour') }}

@@ -1,2 +1,2 @@
 {{ config(materialized='view') }}
-{{ live_roll_up_model(ref('ohlc_1h'), ref('ohlc_5m_live'), ref('ohlc_1s_live'), '1 hour') }}
+{{ rolled_up_live_model(ref('ohlc_1h'), ref('ohlc_5m_live'), ref('ohlc_1s_live'), '1 hour') }}

@@ -7,4 +7,4 @@
     on_schema_change='fail',
 ) }}
 -- depends_on: {{ ref('ohlc_revisions') }}
-{{ roll_up_model(ref('ohlc_1s'), '1 minute') }}
+{{ rolled_up_model(ref('ohlc_1s'), '1 minute') }}

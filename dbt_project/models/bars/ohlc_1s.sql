@@ -7,39 +7,14 @@
     on_schema_change='fail',
 ) }}
 -- depends_on: {{ ref('ohlc_revisions') }}
-{%- set ticks = ref('stg_ticks') %}
-{%- if is_incremental() %}
-    {%- set todo = pending(ticks, 'landed_snapshot', 'ts') %}
-{%- endif %}
+{{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 second') }},
 
-with
-{%- if is_incremental() %}
-touched as (
-    {{ touched_buckets(ticks, 'landed_snapshot', 'ts', todo, '1 second') }}
+trades as not materialized (
+    {{ distinct_trades('touched_rows') }}
 ),
-
-candidates as (
-    {{ rows_in_ranges(ticks, 'landed_snapshot', 'ts', todo) }}
-),
-
-ticks as (
-    select candidates.*
-    from candidates
-    semi join touched
-        on
-            candidates.venue = touched.venue
-            and candidates.symbol = touched.symbol
-            and time_bucket(interval '1 second', candidates.ts) = touched.bucket
-),
-{%- else %}
-ticks as (
-    select *
-    from {{ ticks }}
-),
-{%- endif %}
 
 bars as (
-    {{ second_bars('ticks') }}
+    {{ second_bars('trades') }}
 )
 
 select

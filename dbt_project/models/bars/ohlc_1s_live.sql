@@ -26,8 +26,12 @@ ticks as (
         and landed.ts < (select max(bucket) + interval '1 second' from touched)
 ),
 
+trades as not materialized (
+    {{ distinct_trades('ticks') }}
+),
+
 fresh as (
-    {{ second_bars('ticks') }}
+    {{ second_bars('trades') }}
 ),
 
 bars as (
@@ -40,4 +44,4 @@ bars as (
     from fresh
 )
 
-{{ with_finality('bars', 'bars', '1 second') }}
+{{ live_bars('bars', 'bars', '1 second') }}

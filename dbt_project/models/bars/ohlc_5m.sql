@@ -7,4 +7,4 @@
     on_schema_change='fail',
 ) }}
 -- depends_on: {{ ref('ohlc_revisions') }}
-{{ roll_up_model(ref('ohlc_1m'), '5 minutes') }}
+{{ rolled_up_model(ref('ohlc_1m'), '5 minutes') }}

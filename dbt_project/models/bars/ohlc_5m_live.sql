@@ -1,2 +1,2 @@
 {{ config(materialized='view') }}
-{{ live_roll_up_model(ref('ohlc_5m'), ref('ohlc_1m_live'), ref('ohlc_1s_live'), '5 minutes') }}
+{{ rolled_up_live_model(ref('ohlc_5m'), ref('ohlc_1m_live'), ref('ohlc_1s_live'), '5 minutes') }}

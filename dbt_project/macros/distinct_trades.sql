@@ -1,0 +1,54 @@
+{#
+  `ticks` with each trade once, as a CTE body. A trade landed twice (two writers, a backfill over a
+  captured hour) has copies that say the same; the one received first is kept, with the newest of
+  their snapshots.
+
+  Copies are rare, and grouping every trade by its id costs several times the rest of a rebuild. So
+  ids are first looked at in blocks of 64: a bit per id, and fewer bits than rows tell, exactly, that
+  a block holds copies. Only those blocks are grouped.
+#}
+{% macro distinct_trades(ticks) -%}
+    with copied as materialized (
+        select
+            venue,
+            symbol,
+            trade_id >> 6 as id_block
+        from {{ ticks }}
+        group by venue, symbol, id_block
+        having bit_count(bit_or(cast(1 as ubigint) << cast(trade_id & 63 as ubigint))) < count(*)
+    )
+
+    select
+        ticks.venue,
+        ticks.symbol,
+        ticks.trade_id,
+        ticks.ts,
+        ticks.price,
+        ticks.quantity,
+        ticks.is_buyer_maker,
+        ticks.landed_snapshot
+    from {{ ticks }} as ticks
+    anti join copied
+        on
+            ticks.venue = copied.venue
+            and ticks.symbol = copied.symbol
+            and ticks.trade_id >> 6 = copied.id_block
+    union all
+    select
+        ticks.venue,
+        ticks.symbol,
+        ticks.trade_id,
+        arg_min(ticks.ts, ticks.received_at) as ts,
+        arg_min(ticks.price, ticks.received_at) as price,
+        arg_min(ticks.quantity, ticks.received_at) as quantity,
+        arg_min(ticks.is_buyer_maker, ticks.received_at) as is_buyer_maker,
+        max(ticks.landed_snapshot) as landed_snapshot
+    from {{ ticks }} as ticks
+    semi join copied
+        on
+            ticks.venue = copied.venue
+            and ticks.symbol = copied.symbol
+            and ticks.trade_id >> 6 = copied.id_block
+    -- By second as well: a run sees whole seconds, so that is what a rebuild may compare too.
+    group by ticks.venue, ticks.symbol, ticks.trade_id, date_trunc('second', ticks.ts)
+{%- endmacro %}

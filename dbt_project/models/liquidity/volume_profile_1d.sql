@@ -1,0 +1,30 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='exact',
+    unique_key=['venue', 'symbol', 'bucket', 'bin_index'],
+    partitioned_by=['year(bucket)', 'month(bucket)'],
+    sorted_by=['symbol', 'bucket', 'bin_index'],
+    on_schema_change='fail',
+) }}
+{{ with_touched_rows(ref('volume_profile_1h'), 'src_snapshot', 'bucket', '1 day') }},
+
+bins as (
+    select
+        venue,
+        symbol,
+        time_bucket(interval '1 day', touched_rows.bucket) as bucket,
+        bin_index,
+        any_value(bin_width) as bin_width,
+        {{ exact_sum('volume') }} as volume,
+        {{ exact_sum('buy_volume') }} as buy_volume,
+        cast(sum(trade_count) as bigint) as trade_count,
+        max(src_snapshot) as src_snapshot
+    from touched_rows
+    group by venue, symbol, time_bucket(interval '1 day', touched_rows.bucket), bin_index
+),
+
+{{ profile_from_bins('bins') }}
+
+select
+    {{ profile_columns() }}
+from taken
