@@ -154,6 +154,7 @@ class ResidentDbt:
             *("--project-dir", str(self._project)),
             *("--profiles-dir", str(self._project)),
             *("--target-path", str(generated)),
+            "--no-write-json",
             *("--log-level", "none"),
             *("--log-level-file", "none"),
         ]

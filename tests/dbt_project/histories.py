@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 
-_START = datetime(2024, 2, 28, 22, 0)  # two hours before midnight, before a leap day
+_START = datetime(2024, 2, 28, 22, 0, tzinfo=UTC).replace(
+    tzinfo=None
+)  # two hours before midnight, before a leap day
 # Trades of one instant, of one second, and across seconds, minutes, hours and days.
 _STEPS_US = np.array([0, 1, 900, 400_000, 1_000_000, 7_000_000, 61_000_000, 3_600_000_000])
 _STEP_ODDS = np.array([0.15, 0.1, 0.15, 0.25, 0.15, 0.1, 0.07, 0.03])

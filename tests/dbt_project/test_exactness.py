@@ -56,6 +56,7 @@ class Arrivals(RuleBasedStateMachine):
             History.of(f"M{machine}S{n}", seed + 7 * n, trades + n)
             for n in range(SYMBOLS_PER_MACHINE)
         ]
+        land(self.settings, pl.concat([history.late(5) for history in self.histories]))
 
     @rule(
         kinds=st.lists(st.sampled_from(sorted(DELIVERIES)), min_size=25, max_size=25),
@@ -81,8 +82,9 @@ class Arrivals(RuleBasedStateMachine):
             compact(connection)
 
     def teardown(self) -> None:
-        truth = pl.concat([history.truth for history in self.histories] or [pl.DataFrame()])
-        if truth.height:
+        if self.histories:
+            truth = pl.concat([history.truth for history in self.histories])
+            assert_bars_equal_polars(self.settings, truth, suffixes=("_live",))
             self.dbt.run()
             assert_bars_equal_polars(self.settings, truth, suffixes=("", "_live"))
 
@@ -93,7 +95,7 @@ def _assert_tables_equal_their_rebuild(settings: Settings, dbt: ResidentDbt) -> 
     dbt.run(full_refresh=True)
     for table, frame in grown.items():
         assert frame.height > 0, table
-        assert_frame_equal(read(settings, table), frame, check_exact=True, obj=table)
+        assert_frame_equal(read(settings, table), frame, check_exact=True)
 
 
 def _run_machines(settings: Settings, dbt: ResidentDbt, machines: int) -> None:

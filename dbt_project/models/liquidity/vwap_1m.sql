@@ -19,8 +19,8 @@ running as (
         {{ exact_sum('quote_volume', over='session') }} as session_quote_volume,
         {{ exact_sum('volume', over='recent') }} as rolling_volume,
         {{ exact_sum('quote_volume', over='recent') }} as rolling_quote_volume,
-        max(src_snapshot) over (session) as session_snapshot,
-        max(src_snapshot) over (recent) as rolling_snapshot
+        max(src_snapshot) over session as session_snapshot,
+        max(src_snapshot) over recent as rolling_snapshot
     from touched_rows
     window
         session as (
