@@ -1,4 +1,4 @@
-"""Tests of whether a correlation changed: at a known time, at an unknown one, or a whole matrix."""
+"""Tests of whether a correlation changed, at a known time or at an unknown one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import kolmogi, kolmogorov, ndtr, ndtri
-from scipy.stats import chi2
 
-from quant_pipeline.analytics._inputs import FloatArray, refuse_missing, require_at_least
+from quant_pipeline.analytics._inputs import FloatArray, refuse_missing
+from quant_pipeline.analytics._long_run_variance import long_run_variance, newey_west_lags
 from quant_pipeline.analytics._tick_inputs import vectors
 
 _LEVELS = {"10%": 0.10, "5%": 0.05, "1%": 0.01}
@@ -39,27 +39,6 @@ class CorrelationBreakdown:
     lags: int
     null: str
     method: str
-    reason: str | None
-
-    @property
-    def defined(self) -> bool:
-        """Whether ``pvalue`` is a number that may be used."""
-        return self.reason is None
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixChange:
-    """Jennrich's test of the null hypothesis that two correlation matrices are equal.
-
-    ``statistic`` is χ² with ``degrees_of_freedom`` = p(p − 1)/2 under the null.
-    """
-
-    statistic: float
-    pvalue: float
-    degrees_of_freedom: int
-    n_before: int
-    n_after: int
-    null: str
     reason: str | None
 
     @property
@@ -129,8 +108,7 @@ def correlation_breakdown(
     n = len(a)
     if at is not None and not 0 < at < n:
         raise ValueError(f"at is {at}; it must lie inside the sample of {n} observations")
-    bandwidth = int(4 * (n / 100) ** (2 / 9)) if lags is None else lags
-    require_at_least(bandwidth, "lags", 0)
+    bandwidth = newey_west_lags(n, lags)
     reason = _why_undefined(a, b, at)
     if reason is None and bandwidth >= (n if at is None else min(at, n - at)):
         raise ValueError(f"lags is {bandwidth}; it must be below the number of observations")
@@ -164,89 +142,6 @@ def correlation_breakdown(
     )
 
 
-def jennrich(before: ArrayLike, after: ArrayLike) -> MatrixChange:
-    """Test whether two samples of several series have the same correlation matrix.
-
-    Null hypothesis: both correlation matrices are equal. Assumes independent normal rows; with fat
-    tails or volatility clustering it rejects too often (see ``correlation_breakdown``).
-
-    Formula
-    -------
-    χ² = tr(Z²)/2 − d′S⁻¹d with Z = √c·R⁻¹(R₁ − R₂), c = nm/(n + m), R = (nR₁ + mR₂)/(n + m),
-    d = diag Z and S = I + R∘R⁻¹.
-
-    Units
-    -----
-    Dimensionless.
-
-    Parameters
-    ----------
-    before, after : array of shapes (n, p) and (m, p)
-        Returns, one column per series; both n and m must exceed p.
-
-    Returns
-    -------
-    MatrixChange
-        Undefined (``reason`` says why) if a sample has no more rows than series, a series does not
-        move, or the pooled matrix is singular.
-
-    Raises
-    ------
-    ValueError
-        If either is not two-dimensional, a value is missing, or the numbers of columns differ.
-
-    References
-    ----------
-    Jennrich, R. I. (1970), "An asymptotic χ² test for the equality of two correlation matrices",
-    Journal of the American Statistical Association 65(330), 904–912.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> calm = rng.multivariate_normal([0, 0], [[1, 0.2], [0.2, 1]], 300)
-    >>> crash = rng.multivariate_normal([0, 0], [[1, 0.9], [0.9, 1]], 300)
-    >>> jennrich(calm, crash).pvalue < 0.001
-    True
-    """
-    one, two = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
-    if one.ndim != 2 or two.ndim != 2 or one.shape[1] != two.shape[1] or one.shape[1] < 2:
-        raise ValueError(
-            f"before has shape {one.shape} and after {two.shape}; "
-            "pass one row per observation and the same two or more columns"
-        )
-    refuse_missing(one.ravel(), "before")
-    refuse_missing(two.ravel(), "after")
-    n, m, p = len(one), len(two), one.shape[1]
-    reason = None
-    if min(n, m) <= p:
-        reason = f"{min(n, m)} observations for {p} series; each sample needs more"
-    elif (np.ptp(one, axis=0) == 0).any() or (np.ptp(two, axis=0) == 0).any():
-        reason = "a series does not move"
-    statistic = pvalue = np.nan
-    freedom = p * (p - 1) // 2
-    if reason is None:
-        r1, r2 = (np.asarray(np.corrcoef(rows.T)) for rows in (one, two))
-        statistic = _jennrich_statistic(r1, r2, n, m)
-        if np.isfinite(statistic):
-            pvalue = float(chi2.sf(statistic, freedom))
-        else:
-            statistic, reason = np.nan, "the pooled correlation matrix is singular"
-    null = "both correlation matrices are equal"
-    return MatrixChange(statistic, pvalue, freedom, n, m, null, reason)
-
-
-def _jennrich_statistic(r1: FloatArray, r2: FloatArray, n: int, m: int) -> float:
-    pooled = (n * r1 + m * r2) / (n + m)
-    if np.linalg.cond(pooled) > 1e12:
-        return np.nan
-    inverse = np.linalg.inv(pooled)
-    z = np.sqrt(n * m / (n + m)) * inverse @ (r1 - r2)
-    weight = np.eye(len(pooled)) + pooled * inverse
-    diagonal = np.diag(z)
-    return float(np.trace(z @ z) / 2 - diagonal @ np.linalg.solve(weight, diagonal))
-
-
 def _why_undefined(x: FloatArray, y: FloatArray, at: int | None) -> str | None:
     parts = [slice(None)] if at is None else [slice(0, at), slice(at, None)]
     for part in parts:
@@ -272,21 +167,13 @@ def _influence(x: FloatArray, y: FloatArray) -> tuple[float, FloatArray]:
     return rho, u * v - rho * (u * u + v * v) / 2
 
 
-def _long_run_variance(values: FloatArray, lags: int) -> float:
-    n = len(values)
-    total = float(values @ values) / n
-    for k in range(1, lags + 1):
-        total += 2 * (1 - k / (lags + 1)) * float(values[k:] @ values[:-k]) / n
-    return total
-
-
 def _fisher_difference(x: FloatArray, y: FloatArray, at: int, lags: int) -> float:
     z, variance = [], 0.0
     for part in (slice(0, at), slice(at, None)):
         rho, influence = _influence(x[part], y[part])
         z.append(np.arctanh(rho))
         # The derivative of arctanh carries the variance from the correlation to Fisher's z.
-        variance += _long_run_variance(influence, lags) / len(influence) / (1 - rho**2) ** 2
+        variance += long_run_variance(influence, lags) / len(influence) / (1 - rho**2) ** 2
     return float(abs(z[0] - z[1]) / np.sqrt(variance))
 
 
@@ -302,7 +189,7 @@ def _fluctuation(x: FloatArray, y: FloatArray, lags: int) -> tuple[float, int]:
     usable = (variance_x > 1e-12) & (variance_y > 1e-12)
     running = np.full(n, rho)
     running[usable] = covariance[usable] / np.sqrt(variance_x[usable] * variance_y[usable])
-    path = count / np.sqrt(n * _long_run_variance(influence, lags)) * np.abs(running - rho)
+    path = count / np.sqrt(n * long_run_variance(influence, lags)) * np.abs(running - rho)
     path[:2] = 0.0  # one or two points always correlate perfectly
     best = int(np.argmax(path))
     return float(path[best]), best + 1

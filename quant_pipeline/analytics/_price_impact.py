@@ -10,6 +10,7 @@ import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 
 from quant_pipeline.analytics._inputs import FloatArray, as_series, refuse_missing, require_at_least
+from quant_pipeline.analytics._long_run_variance import newey_west_lags
 from quant_pipeline.analytics._quotes import mids_around
 from quant_pipeline.analytics._tick_inputs import flags, positive, same_length, vectors
 
@@ -165,8 +166,7 @@ def kyle_lambda(
     refuse_missing(change, "price_change")
     refuse_missing(volume, "signed_volume")
     n = len(change)
-    bandwidth = int(4 * (n / 100) ** (2 / 9)) if lags is None else lags
-    require_at_least(bandwidth, "lags", 0)
+    bandwidth = newey_west_lags(n, lags)
     reason = None
     if n < 10:
         reason = f"{n} intervals; at least 10 are needed"

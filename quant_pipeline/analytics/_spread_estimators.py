@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict
 
 import bidask
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from quant_pipeline.analytics._inputs import FloatArray
-from quant_pipeline.analytics._tick_inputs import positive, vectors
-
-Moment = Literal["OHL", "OHLC", "CHL", "CHLO"]
-
-
-@dataclass(frozen=True, slots=True)
-class SpreadEstimate:
-    """An estimate of the effective spread as a share of the price: 0.01 is 1 %.
-
-    Each of these estimators estimates a *squared* spread (Corwin–Schultz: a spread that may be
-    negative), and noise can push it below zero. ``signed`` is the root with that sign kept, and is
-    what to average over many assets or days, since dropping the negatives biases the mean upwards.
-    ``spread`` is the estimate for one asset: NaN with a ``reason`` where ``signed`` is not
-    positive, never zero, so that what could not be measured is not taken for cheap (a NaN sorts
-    last). ``n`` counts the pairs of consecutive bars that entered.
-    """
-
-    estimator: str
-    spread: float
-    signed: float
-    n: int
-    reason: str | None
-
-    @property
-    def defined(self) -> bool:
-        """Whether ``spread`` is a number that may be used."""
-        return self.reason is None
+from quant_pipeline.analytics._spread_estimate import (
+    SpreadEstimate,
+    ohlc_bars,
+    signed_root,
+    spread_estimate,
+)
 
 
 def edge(
@@ -91,9 +68,10 @@ def edge(
     >>> edge([18.21, 17.61, 17.61], [18.21, 17.61, 17.61], [17.61] * 3, [17.61] * 3).reason
     'too few bars in which the price moves'
     """
-    bars = _bars(open, high, low, close)
-    signed = float(bidask.edge(*bars, sign=True))
-    return _estimate("EDGE", signed, max(len(bars[0]) - 1, 0))
+    o, h, low_, c = ohlc_bars(open, high, low, close)
+    signed = float(bidask.edge(o, h, low_, c, sign=True))
+    complete = ~np.isnan(h[1:] + low_[1:] + c[:-1])
+    return spread_estimate("EDGE", signed, int(complete.sum()))
 
 
 def roll_spread(
@@ -141,14 +119,14 @@ def roll_spread(
     >>> round(roll_spread(close, close, close, close).spread, 4)
     0.023
     """
-    returns = np.diff(np.log(_bars(open, high, low, close)[3]))
+    returns = np.diff(np.log(ohlc_bars(open, high, low, close)[3]))
     pairs = np.column_stack([returns[1:], returns[:-1]])
     pairs = pairs[~np.isnan(pairs).any(axis=1)]
     n = len(pairs)
     squared = np.nan
     if n >= 2:
         squared = -4.0 * float(np.cov(pairs.T)[0, 1])
-    return _estimate("Roll", _signed_root(squared), n)
+    return spread_estimate("Roll", signed_root(squared), n)
 
 
 def corwin_schultz(
@@ -202,7 +180,7 @@ def corwin_schultz(
     >>> round(corwin_schultz(low, high, low, high).spread, 4)
     0.01
     """
-    _, h, low_, c = (np.log(bar) for bar in _bars(open, high, low, close))
+    _, h, low_, c = (np.log(bar) for bar in ohlc_bars(open, high, low, close))
     gap = np.maximum(0.0, c[:-1] - h[1:]) + np.minimum(0.0, c[:-1] - low_[1:])
     beta = (h[1:] - low_[1:]) ** 2 + (h[:-1] - low_[:-1]) ** 2
     gamma = (np.maximum(h[1:] + gap, h[:-1]) - np.minimum(low_[1:] + gap, low_[:-1])) ** 2
@@ -211,7 +189,7 @@ def corwin_schultz(
     each = 2.0 * np.tanh(alpha / 2.0)  # 2(e^α − 1)/(1 + e^α)
     each = each[~np.isnan(each)]
     signed = float(each.mean()) if len(each) else np.nan
-    return _estimate("Corwin–Schultz", signed, len(each))
+    return spread_estimate("Corwin–Schultz", signed, len(each))
 
 
 def abdi_ranaldo(
@@ -256,88 +234,12 @@ def abdi_ranaldo(
     >>> round(abdi_ranaldo(low, high, low, high).spread, 4)
     0.01
     """
-    _, h, low_, c = (np.log(bar) for bar in _bars(open, high, low, close))
+    _, h, low_, c = (np.log(bar) for bar in ohlc_bars(open, high, low, close))
     middle = (h + low_) / 2.0
     each = 4.0 * (c[:-1] - middle[:-1]) * (c[:-1] - middle[1:])
     each = each[~np.isnan(each)]
     squared = float(each.mean()) if len(each) else np.nan
-    return _estimate("Abdi–Ranaldo", _signed_root(squared), len(each))
-
-
-def discrete_generalized(
-    open: ArrayLike,  # noqa: A002
-    high: ArrayLike,
-    low: ArrayLike,
-    close: ArrayLike,
-    moment: Moment,
-) -> SpreadEstimate:
-    """One of the four discrete generalised estimators that EDGE combines.
-
-    Formula
-    -------
-    S² = −8/π · (E[r₁r₂] − E[r₁]·E[τr₂]/E[τ]), τ marking bars in which the price moves and π the
-    sum of the probabilities that the open (close) differs from the high and from the low.
-
-    Units
-    -----
-    Fraction of the price: 0.01 is 1 %.
-
-    Parameters
-    ----------
-    open, high, low, close : array of shape (n,)
-        As for ``edge``. Where the close is missing throughout, "OHL" still works.
-    moment : {"OHL", "OHLC", "CHL", "CHLO"}
-        Which prices form r₁, r₂: "OHL" (m − o, o − m₋₁), "OHLC" (m − o, o − c₋₁), "CHL"
-        (m − c₋₁, c₋₁ − m₋₁), "CHLO" (o − c₋₁, c₋₁ − m₋₁), in logs, with m the mid-range.
-
-    Returns
-    -------
-    SpreadEstimate
-        Undefined (``reason`` says why) if the price hardly moves or S² is not positive.
-
-    Raises
-    ------
-    ValueError
-        As ``edge``, or if ``moment`` is none of the four.
-
-    References
-    ----------
-    As ``edge``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> mid = 100 * np.exp(np.cumsum(np.random.default_rng(3).normal(0, 1e-3, (500, 40))).reshape(
-    ...     500, 40))
-    >>> trade = mid * np.exp(np.random.default_rng(4).choice([-0.005, 0.005], (500, 40)))
-    >>> bars = trade[:, 0], trade.max(axis=1), trade.min(axis=1), trade[:, -1]
-    >>> round(discrete_generalized(*bars, "OHLC").spread, 2)
-    0.01
-    """
-    o, h, low_, c = (np.log(bar) for bar in _bars(open, high, low, close))
-    middle = (h + low_) / 2.0
-    o, h, c1, h1, low1, m1 = o[1:], h[1:], c[:-1], h[:-1], low_[:-1], middle[:-1]
-    low_, middle = low_[1:], middle[1:]
-    choices = {
-        "OHL": (middle - o, o - m1, o, h, low_),
-        "OHLC": (middle - o, o - c1, o, h, low_),
-        "CHL": (middle - c1, c1 - m1, c1, h1, low1),
-        "CHLO": (o - c1, c1 - m1, c1, h1, low1),
-    }
-    if moment not in choices:
-        raise ValueError(f"moment is {moment!r}; use one of {', '.join(choices)}")
-    r1, r2, price, top, bottom = choices[moment]
-    # A bar moves if its range is open or differs from the last close; unknown if that is missing.
-    moved = np.where(h != low_, 1.0, np.where(np.isnan(c1), np.nan, (low_ != c1) * 1.0))
-    moved[np.isnan(h) | np.isnan(low_)] = np.nan
-    known = ~(np.isnan(price) | np.isnan(top) | np.isnan(bottom))
-    differs = np.where(known, (price != top) * 1.0 + (price != bottom) * 1.0, np.nan)
-    probability, share_moved = _mean(moved * differs), _mean(moved)
-    squared = np.nan
-    if np.nansum(moved) >= 2 and probability > 0:
-        mean_product = _mean(r1 * r2) - _mean(r1) * _mean(moved * r2) / share_moved
-        squared = -8.0 / probability * mean_product
-    return _estimate(moment, _signed_root(squared), int((~np.isnan(r1 * r2)).sum()))
+    return spread_estimate("Abdi–Ranaldo", signed_root(squared), len(each))
 
 
 def spread_estimates(
@@ -390,43 +292,3 @@ def spread_estimates(
     rows = [asdict(estimator(open, high, low, close)) for estimator in estimators]
     schema = {"estimator": pl.String, "spread": pl.Float64, "signed": pl.Float64, "n": pl.Int64}
     return pl.DataFrame(rows, schema=schema | {"reason": pl.String}).fill_nan(None)
-
-
-def _bars(
-    open: ArrayLike,  # noqa: A002
-    high: ArrayLike,
-    low: ArrayLike,
-    close: ArrayLike,
-) -> list[FloatArray]:
-    bars = vectors(open=open, high=high, low=low, close=close)
-    for name, values in zip(("open", "high", "low", "close"), bars, strict=True):
-        positive(values, name, missing_allowed=True)
-    o, h, low_, c = bars
-    outside = (low_ > h) | (o > h) | (o < low_) | (c > h) | (c < low_)
-    at = np.flatnonzero(outside)
-    if len(at):
-        i = at[0]
-        raise ValueError(
-            f"bar {i} is impossible: open {o[i]}, high {h[i]}, low {low_[i]}, close {c[i]}; "
-            "open and close must lie between low and high"
-        )
-    return bars
-
-
-def _mean(values: FloatArray) -> float:
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if len(present) else np.nan
-
-
-def _signed_root(squared: float) -> float:
-    return float(np.sign(squared) * np.sqrt(abs(squared)))
-
-
-def _estimate(estimator: str, signed: float, n: int) -> SpreadEstimate:
-    if np.isnan(signed):
-        return SpreadEstimate(estimator, np.nan, np.nan, n, "too few bars in which the price moves")
-    if signed <= 0:
-        return SpreadEstimate(
-            estimator, np.nan, signed, n, "the estimate is not positive: noise exceeds the spread"
-        )
-    return SpreadEstimate(estimator, signed, signed, n, None)

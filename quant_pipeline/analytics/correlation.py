@@ -8,17 +8,12 @@ from __future__ import annotations
 from quant_pipeline.analytics._clock_correlation import epps_curve, timeframe_correlations
 from quant_pipeline.analytics._correlation_breakdown import (
     CorrelationBreakdown,
-    MatrixChange,
     correlation_breakdown,
-    jennrich,
 )
 from quant_pipeline.analytics._cross_correlation import CrossCorrelation, cross_correlation
-from quant_pipeline.analytics._hayashi_yoshida import (
-    HayashiYoshida,
-    LeadLag,
-    hayashi_yoshida,
-    lead_lag,
-)
+from quant_pipeline.analytics._hayashi_yoshida import HayashiYoshida, hayashi_yoshida
+from quant_pipeline.analytics._jennrich import MatrixChange, jennrich
+from quant_pipeline.analytics._lead_lag import LeadLag, lead_lag
 from quant_pipeline.analytics._rolling_correlation import rolling_correlation
 from quant_pipeline.analytics._shrunk_correlation import ShrunkCorrelation, shrunk_correlation
 

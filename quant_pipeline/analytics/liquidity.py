@@ -7,6 +7,7 @@ measured is NaN with a reason, never zero.
 
 from __future__ import annotations
 
+from quant_pipeline.analytics._discrete_generalized import discrete_generalized
 from quant_pipeline.analytics._price_impact import (
     Amihud,
     KyleLambda,
@@ -21,11 +22,10 @@ from quant_pipeline.analytics._quotes import (
     quoted_spread,
     trade_spreads,
 )
+from quant_pipeline.analytics._spread_estimate import SpreadEstimate
 from quant_pipeline.analytics._spread_estimators import (
-    SpreadEstimate,
     abdi_ranaldo,
     corwin_schultz,
-    discrete_generalized,
     edge,
     roll_spread,
     spread_estimates,
@@ -35,10 +35,10 @@ from quant_pipeline.analytics._volume import (
     Vwap,
     rolling_vwap,
     trade_imbalance,
-    vpin,
     vwap,
 )
 from quant_pipeline.analytics._volume_profile import VolumeProfile, volume_profile
+from quant_pipeline.analytics._vpin import vpin
 
 __all__ = [
     "Amihud",
