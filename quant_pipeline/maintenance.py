@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 import duckdb
@@ -200,11 +200,24 @@ def _retire(
             if not is_free:
                 report.notes.append("a backfill is running: retention is left for the next time")
                 return
-            report.archived = retention.retire(
-                connection, settings, days, now=now.astimezone(UTC).replace(tzinfo=None)
-            )
-    except (DbtBusyError, retention.RetentionError) as error:
-        report.notes.append(f"ticks were not retired: {error}")
+            for day in days:
+                _retire_day(connection, settings, report, day, now)
+    except DbtBusyError as error:
+        report.notes.append(f"{error}: retention is left for the next time")
+
+
+def _retire_day(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    report: Report,
+    day: date,
+    now: datetime,
+) -> None:
+    try:
+        moment = now.astimezone(UTC).replace(tzinfo=None)
+        report.archived.append(retention.retire(connection, settings, day, now=moment))
+    except retention.RetentionError as error:
+        report.notes.append(f"the ticks of {day} were not retired: {error}")
 
 
 def _expire_and_clean(

@@ -8,7 +8,6 @@ from ticks that are gone, and `restore` brings a day back.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -53,13 +52,9 @@ def due(connection: duckdb.DuckDBPyConnection, settings: Settings, now: datetime
 
 
 def retire(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    days: Sequence[date],
-    *,
-    now: datetime,
-) -> list[ArchivedDay]:
-    """Export the days' ticks and remove them. The caller keeps dbt and backfills away meanwhile.
+    connection: duckdb.DuckDBPyConnection, settings: Settings, day: date, *, now: datetime
+) -> ArchivedDay:
+    """Export a day's ticks and remove them. The caller keeps dbt and backfills away meanwhile.
 
     Args:
         now: UTC without zone, written down.
@@ -70,19 +65,16 @@ def retire(
     """
     archive = settings.archive_folder.rstrip("/")
     _check_apart(archive, settings)
-    done = []
-    for day in days:
-        _check_consumed(connection, day)
-        connection.execute("begin")
-        try:
-            archived = _retire_day(connection, archive, day, now)
-            connection.execute("commit")
-        except BaseException:
-            with suppress(duckdb.Error):
-                connection.execute("rollback")
-            raise
-        done.append(archived)
-    return done
+    _check_consumed(connection, day)
+    connection.execute("begin")
+    try:
+        archived = _retire_day(connection, archive, day, now)
+        connection.execute("commit")
+    except BaseException:
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
+        raise
+    return archived
 
 
 def restore(connection: duckdb.DuckDBPyConnection, day: date) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import psycopg
 import pytest
+from dbt.contracts.graph.manifest import Manifest
 
 from quant_pipeline import compaction, lake, maintenance
 from quant_pipeline import settings as settings_module
@@ -225,7 +226,7 @@ MAINTAIN = "from quant_pipeline.cli import main; main()"
 
 
 def test_writer_reader_and_dbt_are_not_disturbed_by_maintenance(
-    settings: Settings, connection: duckdb.DuckDBPyConnection
+    settings: Settings, connection: duckdb.DuckDBPyConnection, dbt_manifest: Manifest
 ) -> None:
     """All at once, in their own processes: nobody fails, no row is lost, bars equal a rebuild."""
     seconds = 12.0
@@ -243,7 +244,7 @@ def test_writer_reader_and_dbt_are_not_disturbed_by_maintenance(
             text=True,
         )
 
-    dbt = ResidentDbt(settings)
+    dbt = ResidentDbt(settings, manifest=dbt_manifest)
     commit_ticks(connection, 1)
     dbt.run()
     connection.close()
