@@ -37,7 +37,7 @@ def assets(settings: Settings) -> dg.AssetsDefinition:
     legs = [dg.AssetKey(["bars", f"ohlc_{settings.pair_timeframe}"])]
 
     @dg.multi_asset(
-        name="pair_day",
+        name="pair_statistics_and_report",
         specs=[
             dg.AssetSpec(
                 SNAPSHOTS_KEY,
@@ -67,7 +67,7 @@ def assets(settings: Settings) -> dg.AssetsDefinition:
         can_subset=True,
         pool=ANALYTICS_POOL,
     )
-    def pair_day(
+    def pair_statistics_and_report(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], config: PairConfig
     ) -> Iterator[dg.MaterializeResult[Any]]:
         partition = PairDay.parse(context.partition_key)
@@ -92,7 +92,7 @@ def assets(settings: Settings) -> dg.AssetsDefinition:
                 metadata=report_metadata(published) | numeric(statistics.metrics()),
             )
 
-    return pair_day
+    return pair_statistics_and_report
 
 
 def append_snapshot(
