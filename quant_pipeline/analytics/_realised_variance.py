@@ -219,7 +219,8 @@ def jump_share(returns: ArrayLike) -> JumpShare:
     ----------
     returns : array of shape (n,)
         Log returns of one interval at equal spacing. Zero returns (a price that did not trade)
-        lower BV and pass for jumps: thin out first.
+        lower BV and pass for jumps: thin out first. A jump also enters BV through its two
+        neighbours, so the share reads low on a coarse grid.
 
     Returns
     -------
