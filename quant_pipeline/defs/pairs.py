@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 import duckdb
-from reports.publishing import Published
 
 from quant_pipeline import settings as settings_module
 from quant_pipeline.code_version import code_version
@@ -17,6 +16,7 @@ from quant_pipeline.defs.resources import Lake
 from quant_pipeline.research.pair import PairStatistics, analyse, load
 from quant_pipeline.settings import Settings, Timeframe
 from reports import pair as pair_report
+from reports.publishing import Published
 
 SNAPSHOTS_KEY = dg.AssetKey(["analytics", "pair_snapshots"])
 REPORT_KEY = dg.AssetKey(["reports", "pair"])

@@ -1,5 +1,6 @@
 """No function changes its arguments, and read-only input is enough."""
 
+import importlib
 from collections.abc import Callable
 
 import numpy as np
@@ -86,3 +87,15 @@ def test_frames_and_mappings_are_left_as_they_were() -> None:
     ticks = {"A": (STAMPS, X)}
     analytics.align(ticks, STAMPS[::7])
     np.testing.assert_array_equal(ticks["A"][1], 100.0 + np.cumsum(np.diff(X, prepend=100.0)))
+
+
+def test_every_public_function_of_these_modules_is_covered() -> None:
+    modules = ("cointegration", "hedge", "returns", "spread", "stationarity", "volatility")
+    public = {
+        name
+        for module in modules
+        for name in importlib.import_module(f"quant_pipeline.analytics.{module}").__all__
+        if name[0].islower()
+    }
+    without_data = {"periods_per_year", "regular_clock"}  # they take numbers, not arrays
+    assert public - without_data == set(CALLS) | {"align", "scan"}
