@@ -33,10 +33,13 @@ _CLOCK: Final = (
 )
 
 
-def time_x(*, labels: bool = True, title: str | None = None) -> alt.X:
-    """A UTC time axis over field `t`; panels above another one leave out their labels."""
+def time_x(*, labels: bool = True, padding: int = 0) -> alt.X:
+    """A UTC time axis over field `t`; panels above another one leave out their labels.
+
+    `padding` pixels stay free at both ends, for marks that are wider than a point.
+    """
     axis = alt.Axis(
-        title=title,
+        title=None,
         labelExpr=_CLOCK,
         labels=labels,
         ticks=labels,
@@ -44,7 +47,7 @@ def time_x(*, labels: bool = True, title: str | None = None) -> alt.X:
         labelOverlap="greedy",
         labelBound=True,
     )
-    return alt.X("t:T", scale=alt.Scale(type="utc", nice=False), axis=axis)
+    return alt.X("t:T", scale=alt.Scale(type="utc", nice=False, padding=padding), axis=axis)
 
 
 def value_y(

@@ -8,6 +8,7 @@ from typing import Final
 
 MISSING: Final = "—"
 _MINUS = "−"
+_NBSP = "\u00a0"
 
 
 def number(value: float | int | None, decimals: int = 2, *, signed: bool = False) -> str:
@@ -64,8 +65,8 @@ def money(value: float | None, unit: str = "USDT") -> str:
         return MISSING
     for size, word in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{number(value / size, 2)} {word} {unit}"
-    return f"{number(value, 2)} {unit}"
+            return f"{number(value / size, 2)}{_NBSP}{word}{_NBSP}{unit}"
+    return f"{number(value, 2)}{_NBSP}{unit}"
 
 
 def duration(seconds: float | None) -> str:
@@ -75,7 +76,8 @@ def duration(seconds: float | None) -> str:
     if math.isinf(seconds):
         return "no finite bound"
     if seconds < 120:
-        return f"{seconds:,.3g} s" if seconds < 10 else f"{seconds:,.0f} s"
+        digits = f"{seconds:,.3g}" if seconds < 10 else f"{seconds:,.0f}"
+        return f"{digits}{_NBSP}s"
     whole = round(seconds)
     for size, name, smaller_size, smaller in (
         (86_400, "d", 3_600, "h"),
@@ -84,7 +86,8 @@ def duration(seconds: float | None) -> str:
     ):
         if whole >= size:
             rest = (whole % size) // smaller_size
-            return f"{whole // size} {name} {rest} {smaller}" if rest else f"{whole // size} {name}"
+            text = f"{whole // size} {name} {rest} {smaller}" if rest else f"{whole // size} {name}"
+            return text.replace(" ", _NBSP)
     raise AssertionError(seconds)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import polars as pl
+import polars.selectors as cs
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _STATIC: Final = Path(__file__).with_name("static")
 _SIGNIFICANT_DIGITS = 7
+_DOWNLOAD_DIGITS = 10
 
 T = TypeVar("T")
 
@@ -224,6 +226,7 @@ def render(page: Page) -> str:
 def table_files(frame: pl.DataFrame, stem: str, label: str) -> list[Download]:
     """The rows of `frame` as CSV and Parquet downloads."""
     csv, parquet = io.BytesIO(), io.BytesIO()
+    frame = frame.with_columns(cs.float().round_sig_figs(_DOWNLOAD_DIGITS))
     frame.write_csv(csv)
     frame.write_parquet(parquet, compression="zstd", compression_level=12)
     return [

@@ -239,7 +239,10 @@ def _facts(statistics: PairStatistics, context: Context) -> list[tuple[str, str]
     ]
     return [
         ("Window, UTC", window),
-        ("Bars used", f"{bars.n:,} of {bars.timeframe}, last trade"),
+        (
+            "Bars used",
+            f"{bars.n:,} of {bars.timeframe}, {bars.provisional or 'none'} of them provisional",
+        ),
         ("Carried forward for want of a trade", ", ".join(filled)),
         ("Capture gaps detected", formats.count_of(bars.gaps.height, "gap")),
         ("Fee assumed", f"{formats.number(context.taker_fee_bps, 1)} bp a trade"),
@@ -256,5 +259,6 @@ def _downloads(statistics: PairStatistics) -> list[page.Download]:
         statistics.series,
         "bucket",
         ["y", "x", "spread", "correlation", "beta_kalman"],
+        pixel_columns=160,
     )
     return page.series_files(drawn, statistics.series.height, stem)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from tsdownsample import MinMaxDownsampler
 
-_PIXEL_COLUMNS = 360
+_PIXEL_COLUMNS = 240
 _DRAW_ALL = 1_500
 
 

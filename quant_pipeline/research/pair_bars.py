@@ -39,6 +39,7 @@ class PairBars:
         gaps: capture gaps detected on that date, newest state of each.
         snapshot: lake snapshot id that everything was read at.
         live: whether ticks that dbt had not consumed yet are included.
+        provisional: bars of either leg that trades may still change.
     """
 
     venue: str
@@ -49,6 +50,7 @@ class PairBars:
     legs: Mapping[str, pl.DataFrame]
     snapshot: int
     live: bool = True
+    provisional: int = 0
     ticks: Mapping[str, pl.DataFrame] | Undefined = _NOT_READ
     gaps: pl.DataFrame = field(default_factory=pl.DataFrame)
 
@@ -152,6 +154,7 @@ def load(
         legs=legs,
         snapshot=snapshot,
         live=live,
+        provisional=int((~bars["is_final"]).sum()),
         ticks=trades,
         gaps=gaps,
     )

@@ -239,7 +239,10 @@ def _stability(bars: PairBars, y: FloatArray, x: FloatArray) -> pl.DataFrame | U
                 "beta": None if isinstance(fit, Undefined) else fit.beta,
             }
         )
-    return pl.DataFrame(rows)
+    stretches = pl.DataFrame(rows, schema_overrides={"pvalue": pl.Float64, "beta": pl.Float64})
+    if stretches["pvalue"].drop_nulls().is_empty():
+        return Undefined("No stretch of the window could be tested.")
+    return stretches
 
 
 def _profiles(

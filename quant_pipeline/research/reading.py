@@ -68,13 +68,15 @@ def read_bars(
 ) -> pl.DataFrame:
     """Bars whose bucket starts in the window, ordered by symbol and bucket.
 
+    `is_final` is false where trades may still arrive.
+
     Raises:
         NothingToRead: the table does not exist yet.
     """
     table = bars_table(timeframe, live=live)
     try:
         relation = connection.execute(
-            f"select {BAR_COLUMNS} from {table}"
+            f"select {BAR_COLUMNS}, {'is_final' if live else 'true as is_final'} from {table}"
             " where venue = ? and symbol in (select unnest(?)) and bucket >= ? and bucket < ?"
             " order by symbol, bucket",
             [where.venue, list(symbols), where.start, where.end],
@@ -138,6 +140,36 @@ def read_gaps(
         " order by symbol, first_id",
         [where.venue, list(symbols), where.start, where.end],
     ).pl()
+
+
+def latest_day(
+    connection: duckdb.DuckDBPyConnection, *, venue: str, symbols: Sequence[str], timeframe: str
+) -> dt.date:
+    """The newest UTC date on which every one of `symbols` has a bar.
+
+    Raises:
+        NothingToRead: there is no such date, or the table does not exist yet.
+    """
+    table = bars_table(timeframe, live=True)
+    try:
+        row = connection.execute(
+            f"select max(day) from (select bucket::date as day from {table}"
+            " where venue = ? and symbol in (select unnest(?))"
+            " group by day having count(distinct symbol) = ?)",
+            [venue, list(symbols), len(set(symbols))],
+        ).fetchone()
+    except duckdb.CatalogException as error:
+        raise NothingToRead(
+            f"the lake has no {table} yet; run `dbt run` in dbt_project/ first"
+        ) from error
+    if row is None or row[0] is None:
+        raise NothingToRead(
+            f"no UTC date has {timeframe} bars of {' and '.join(symbols)} on {venue};"
+            ' `quant sql "select distinct symbol from raw.ticks"` lists what was captured'
+        )
+    day = row[0]
+    assert isinstance(day, dt.date)
+    return day
 
 
 def utc_day(venue: str, day: dt.date) -> Window:

@@ -48,11 +48,13 @@ def _limits(statistics: PairStatistics, context: Context) -> list[str]:
     items.append(
         f"{_tests(statistics)} tests are reported at 5% each, without adjustment for their number."
     )
-    if bars.live:
+    if bars.provisional:
         items.append(
-            "The last bars may be provisional: trades that arrive after snapshot "
-            f"{bars.snapshot} are not in them."
+            f"{formats.count_of(bars.provisional, 'bar').capitalize()} of the two legs may still "
+            f"change: trades that arrive after snapshot {bars.snapshot} are not in them."
         )
+    else:
+        items.append(f"Every bar was final at snapshot {bars.snapshot}.")
     return items
 
 

@@ -50,8 +50,7 @@ def _breakdown(statistics: PairStatistics) -> str:
 
 def _chart(statistics: PairStatistics, stretches: pl.DataFrame) -> Chart:
     rows = stretches.select(
-        pl.col("start").dt.epoch("ms").alias("t"),
-        pl.col("end").dt.epoch("ms").alias("end"),
+        ((pl.col("start").dt.epoch("ms") + pl.col("end").dt.epoch("ms")) / 2).alias("t"),
         "pvalue",
         "beta",
     ).filter(pl.col("pvalue").is_finite())
@@ -78,7 +77,7 @@ def _chart(statistics: PairStatistics, stretches: pl.DataFrame) -> Chart:
 
 def _draw(colours: Tokens) -> charts.Drawing:
     data = alt.Chart(alt.NamedData(_FRAME))
-    x = charts.time_x()
+    x = charts.time_x(padding=14)
     y = charts.value_y("pvalue", label_expr=charts.PLAIN, domain=[0, 1])
     tip = [
         alt.Tooltip("pvalue:Q", title="p", format=".3f"),

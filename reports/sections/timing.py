@@ -141,19 +141,29 @@ def _draw_epps(colours: Tokens, rows: pl.DataFrame) -> charts.Drawing:
 
 
 def _epps_labels(colours: Tokens, rows: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
-    """Names at the left ends of the two curves, the higher one above and the lower one below."""
+    """Names beside the curves: one below its start, one over its highest point."""
     first = rows.row(0, named=True)
-    other = first["hayashi_yoshida"]
-    above = other is not None and other > first["correlation"]
-    labels = [("Last-trade bars", first["correlation"], colours["first"], 16 if above else -14)]
-    if other is not None:
-        labels.append(("Hayashi–Yoshida", other, colours["second"], -14 if above else 16))
-    return [
-        charts.literal({"interval": first["interval"], "at": value, "label": name})
-        .mark_text(align="left", dx=2, dy=shift, color=colour, fontWeight=600)
-        .encode(x=x, y="at:Q", text="label:N")
-        for name, value, colour, shift in labels
+    below = charts.literal({"interval": first["interval"], "at": first["correlation"]})
+    labels = [
+        below.mark_text(
+            align="left",
+            dx=4,
+            dy=18,
+            color=colours["first"],
+            fontWeight=600,
+            text="Last-trade bars",
+        ).encode(x=x, y="at:Q")
     ]
+    known = rows.drop_nulls("hayashi_yoshida").sort("hayashi_yoshida", descending=True)
+    if known.height:
+        top = known.row(0, named=True)
+        over = charts.literal({"interval": top["interval"], "at": top["hayashi_yoshida"]})
+        labels.append(
+            over.mark_text(
+                dy=-13, color=colours["second"], fontWeight=600, text="Hayashi–Yoshida"
+            ).encode(x=x, y="at:Q")
+        )
+    return labels
 
 
 def _epps_table(rows: pl.DataFrame) -> Table:
@@ -226,7 +236,12 @@ def _draw_lags(
         scale=alt.Scale(domain=[-reach, reach]),
         axis=alt.Axis(title="Lag, seconds", tickCount=5, labelExpr=charts.SIGNED),
     )
-    y = charts.value_y("correlation", label_expr=charts.PLAIN)
+    lowest = min(float(fit.correlation.min()), -fit.band)
+    highest = max(float(fit.correlation.max()), fit.band)
+    room = 0.12 * (highest - lowest)
+    y = charts.value_y(
+        "correlation", label_expr=charts.PLAIN, domain=[lowest - room / 4, highest + room]
+    )
     box = charts.literal({"low": -fit.band, "high": fit.band})
     tip = [
         alt.Tooltip("lag:Q", title="Lag, s", format="+.1f"),

@@ -1,0 +1,234 @@
+"""`quant report` and `quant export`: make pages, find them, and take the numbers elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+import time
+import webbrowser
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quant_pipeline import settings as settings_module
+from quant_pipeline.commands.console import console, messages
+from quant_pipeline.settings import Pair, Settings, Timeframe
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from reports.publishing import Published
+
+_EXPORTABLE = ("bars", "liquidity", "analytics")
+
+
+class ExportFormat(StrEnum):
+    """What a table is written as."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSON = "json"
+
+
+PairArgument = Annotated[str, typer.Argument(metavar="PAIR", help="Pair, as BTCUSDT/ETHUSDT")]
+DateOption = Annotated[
+    str | None, typer.Option("--date", help="UTC date, as 2024-08-08; unset: the latest with bars.")
+]
+TimeframeOption = Annotated[
+    str | None, typer.Option("--timeframe", help="Bar size; unset: the settings' pair_timeframe.")
+]
+OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
+
+app = typer.Typer(help="Report pages: make, list, watch.", no_args_is_help=True)
+
+
+def register(root: typer.Typer) -> None:
+    """Add this module's commands to `root`."""
+    root.add_typer(app, name="report")
+    root.command()(export)
+
+
+@app.command()
+def pair(
+    pair: PairArgument,
+    date: DateOption = None,
+    timeframe: TimeframeOption = None,
+    open_page: OpenOption = False,
+) -> None:
+    """Make the report of a pair for a UTC date.
+
+    Example: quant report pair BTCUSDT/ETHUSDT --date 2024-08-08 --open
+    """
+    settings = settings_module.get()
+    legs = Pair.parse(pair)
+    _made(lambda: _pair_report(settings, legs, _date(date), timeframe), open_page)
+
+
+@app.command(name="list")
+def list_pages(
+    matching: Annotated[str, typer.Argument(help="Only pages that contain this text")] = "",
+) -> None:
+    """List the published pages, newest date first.
+
+    Example: quant report list BTCUSDT
+    """
+    import reports
+
+    settings = settings_module.get()
+    found = 0
+    for item in reports.published(settings):
+        line = f"{item.summary.date}  {item.kind:<9}  {item.subject:<20}  {item.summary.headline}"
+        if matching.lower() in line.lower():
+            found += 1
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not found:
+        messages.print("no report matches" if matching else "no reports yet", highlight=False)
+    else:
+        messages.print(f"{settings.reports_dir / 'index.html'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def watch(
+    pair: PairArgument,
+    timeframe: TimeframeOption = None,
+    every: Annotated[
+        float, typer.Option(min=1, help="Least seconds between two looks at the lake.")
+    ] = 10.0,
+) -> None:
+    """Make the report of a pair's latest date again whenever the lake has new data; Ctrl-C ends it.
+
+    Example: quant report watch BTCUSDT/ETHUSDT --every 30
+    """
+    settings = settings_module.get()
+    legs = Pair.parse(pair)
+    seen: int | None = None
+    try:
+        while True:
+            snapshot = _snapshot(settings)
+            if snapshot != seen:
+                made = _pair_report(settings, legs, None, timeframe)
+                messages.print(
+                    f"snapshot {snapshot}: {made.summary.headline} ({made.html})",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
+                seen = snapshot
+            time.sleep(every)
+    except KeyboardInterrupt:
+        messages.print("stopped")
+
+
+def export(
+    table: Annotated[
+        str, typer.Argument(help="Table, as analytics.pair_snapshots or bars.ohlc_1m")
+    ],
+    output: Annotated[
+        ExportFormat | None,
+        typer.Option("--format", help="Unset: by the file's ending, else CSV."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--to", help="File to write; unset: standard output.")
+    ] = None,
+    where: Annotated[str, typer.Option(help="SQL condition on the rows.")] = "true",
+) -> None:
+    """Write a table of bars, liquidity or analytics to CSV, Parquet or JSON.
+
+    Example: quant export bars.ohlc_1m --where "symbol = 'BTCUSDT'" --to bars.parquet
+    """
+    from quant_pipeline import lake
+
+    chosen = output or _format_of(file)
+    if file is None and chosen is ExportFormat.PARQUET:
+        raise ValueError("Parquet is not text; name a file with --to")
+    with lake.connect(read_only=True) as connection:
+        name = _known_table(connection, table)
+        frame = connection.sql(f"select * from {name} where {where}").pl()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    target = file or sys.stdout
+    if chosen is ExportFormat.PARQUET:
+        assert file is not None
+        frame.write_parquet(file, compression="zstd")
+    elif chosen is ExportFormat.JSON:
+        _write_text(target, json.dumps(frame.to_dicts(), default=str, ensure_ascii=False) + "\n")
+    else:
+        _write_text(target, frame.write_csv())
+    messages.print(f"{frame.height:,} rows of {table}", highlight=False)
+
+
+# --- shared by the commands --------------------------------------------------------------------
+
+
+def _pair_report(
+    settings: Settings, legs: Pair, day: dt.date | None, timeframe: str | None
+) -> Published:
+    from quant_pipeline import lake
+    from quant_pipeline.research import pair as research
+    from quant_pipeline.research import reading
+    from reports import pair as page
+
+    size: Timeframe | str = timeframe or settings.pair_timeframe
+    with lake.connect(read_only=True, settings=settings) as connection:
+        date = day or reading.latest_day(
+            connection, venue=settings.venue, symbols=list(legs), timeframe=size
+        )
+        bars = research.load(connection, venue=settings.venue, pair=legs, day=date, timeframe=size)
+    statistics = research.analyse(bars, window=settings.rolling_window)
+    return page.publish(statistics, settings)
+
+
+def _made(make: Callable[[], Published], open_page: bool) -> None:
+    with messages.status("making the report"):
+        made = make()
+    console.print(made.summary.headline, markup=False, highlight=False, soft_wrap=True)
+    console.print(str(made.html), markup=False, highlight=False, soft_wrap=True)
+    if open_page and not webbrowser.open(made.html.as_uri()):
+        messages.print("no browser could be started; open the file above by hand")
+
+
+def _date(text: str | None) -> dt.date | None:
+    if text is None:
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"date {text!r} is not a date as 2024-08-08") from error
+
+
+def _snapshot(settings: Settings) -> int:
+    from quant_pipeline import lake
+
+    with lake.connect(read_only=True, settings=settings) as connection:
+        return lake.current_snapshot(connection)
+
+
+def _known_table(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """The quoted name of an exportable table or view; raises ValueError naming those there are."""
+    rows = connection.execute(
+        "select table_schema || '.' || table_name from information_schema.tables"
+        " where table_catalog = 'lake' and table_schema in (select unnest(?)) order by 1",
+        [list(_EXPORTABLE)],
+    ).fetchall()
+    names = [row[0] for row in rows]
+    if table not in names:
+        there = ", ".join(names) if names else "none yet; run `dbt run` in dbt_project/"
+        raise ValueError(f"table {table!r} cannot be exported; there are: {there}")
+    schema, _, name = table.partition(".")
+    return f'lake."{schema}"."{name}"'
+
+
+def _format_of(file: Path | None) -> ExportFormat:
+    ending = file.suffix.removeprefix(".").lower() if file else ""
+    return ExportFormat(ending) if ending in set(ExportFormat) else ExportFormat.CSV
+
+
+def _write_text(target: Path | object, text: str) -> None:
+    if isinstance(target, Path):
+        target.write_text(text, "utf-8")
+    else:
+        sys.stdout.write(text)

@@ -1,0 +1,276 @@
+"""The pair page: its numbers are the library's, its bytes repeat, degenerate input says so."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import io
+import itertools
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import polars as pl
+import pytest
+
+from quant_pipeline import analytics, lake
+from quant_pipeline.research import pair as research
+from quant_pipeline.research.pair import PairBars, PairStatistics
+from quant_pipeline.research.pair_bars import align
+from quant_pipeline.settings import Pair, Settings
+from reports import formats, pair, publishing
+from reports.context import Context, Previous
+
+PAIR = Pair("BTCUSDT", "ETHUSDT")
+DAY = dt.date(2024, 8, 8)
+CONTEXT = Context(code_version="0.0.0", settings={"venue": "binance"})
+
+
+class Tables(HTMLParser):
+    """Reads tables back: key of the table -> first cell of a row -> its cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: dict[str, dict[str, list[str]]] = {}
+        self._key = ""
+        self._row: list[str] | None = None
+        self._cell: list[str] | None = None
+        self._in_note = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "div" and given.get("class") == "table":
+            self._key = given.get("id") or ""
+            self.tables[self._key] = {}
+        elif tag == "tr":
+            self._row = []
+        elif tag in ("td", "th") and self._row is not None:
+            self._cell = []
+        elif given.get("class") == "gt_footnote_marks":
+            self._in_note = True
+
+    def handle_data(self, data: str) -> None:
+        if self._cell is not None and not self._in_note:
+            self._cell.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "span":
+            self._in_note = False
+        if tag in ("td", "th") and self._cell is not None and self._row is not None:
+            self._row.append("".join(self._cell).strip())
+            self._cell = None
+        elif tag == "tr" and self._row:
+            self.tables[self._key][self._row[0]] = self._row[1:]
+            self._row = None
+
+
+def read_tables(html: str) -> dict[str, dict[str, list[str]]]:
+    parser = Tables()
+    parser.feed(html)
+    return parser.tables
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-").replace(",", "").split()[0].rstrip("%"))
+
+
+@pytest.fixture(scope="module")
+def bars(recorded_lake: Settings) -> PairBars:
+    with lake.connect(read_only=True, settings=recorded_lake) as connection:
+        return research.load(connection, venue="binance", pair=PAIR, day=DAY, timeframe="1s")
+
+
+@pytest.fixture(scope="module")
+def statistics(bars: PairBars) -> PairStatistics:
+    return research.analyse(bars, window=60)
+
+
+@pytest.fixture(scope="module")
+def html(statistics: PairStatistics) -> str:
+    return pair.render(statistics, CONTEXT)
+
+
+def test_numbers_on_the_page_are_those_of_the_library(html: str, bars: PairBars) -> None:
+    y, x = np.log(bars.frame["y"].to_numpy()), np.log(bars.frame["x"].to_numpy())
+    tables = read_tables(html)
+
+    both = analytics.engle_granger_directions(y, x)
+    tests = tables["cointegration-tests"]
+    for name, fit in (("BTCUSDT on ETHUSDT", both.y_on_x), ("ETHUSDT on BTCUSDT", both.x_on_y)):
+        slope, statistic, critical, pvalue, lags, _ = tests[name]
+        assert number(slope) == pytest.approx(fit.beta, abs=5e-4)
+        assert number(statistic) == pytest.approx(fit.statistic, abs=5e-3)
+        assert number(critical) == pytest.approx(fit.critical_values["5%"], abs=5e-3)
+        assert number(pvalue) == pytest.approx(fit.pvalue, abs=5e-4)
+        assert int(lags) == fit.lags
+
+    level = analytics.adf(y)
+    shown = tables["integration"]["log BTCUSDT"]
+    assert number(shown[0]) == pytest.approx(level.statistic, abs=5e-3)
+    assert number(shown[2]) == pytest.approx(level.pvalue, abs=5e-4)
+    assert int(shown[3]) == level.lags
+
+    fit = analytics.ols(y, x)
+    slope, stderr, *_ = tables["hedge-ratios"]["OLS, log levels"]
+    assert number(slope) == pytest.approx(fit.beta, abs=5e-4)
+    assert number(stderr) == pytest.approx(fit.beta_stderr, abs=5e-4)
+    half_life = analytics.half_life(fit.residuals)
+    assert tables["reversion"]["Half-life"][0] == formats.duration(half_life.half_life)
+    assert tables["reversion"]["95% interval, upper"][0] == formats.duration(half_life.upper)
+
+    legs = tables["liquidity-legs"]
+    assert [number(cell) for cell in legs["Trades"]] == [
+        bars.legs[leg]["trade_count"].sum() for leg in ("y", "x")
+    ]
+
+
+def test_downloads_hold_the_bars_that_are_shown(html: str, statistics: PairStatistics) -> None:
+    links = dict(re.findall(r'download="[^"]+\.(csv|parquet)" href="data:[^,]+,([^"]+)"', html))
+    csv = pl.read_csv(io.BytesIO(base64.b64decode(links["csv"])))
+    parquet = pl.read_parquet(io.BytesIO(base64.b64decode(links["parquet"])))
+    assert csv.height == parquet.height == statistics.bars.n
+    np.testing.assert_allclose(parquet["y"], statistics.series["y"], rtol=1e-9)
+    np.testing.assert_allclose(csv["spread"], statistics.series["spread"], rtol=1e-8)
+
+
+def test_the_same_snapshot_gives_the_same_bytes(recorded_lake: Settings, html: str) -> None:
+    with lake.connect(read_only=True, settings=recorded_lake) as connection:
+        again = research.load(connection, venue="binance", pair=PAIR, day=DAY, timeframe="1s")
+    assert pair.render(research.analyse(again, window=60), CONTEXT) == html
+
+
+def test_the_page_carries_its_provenance(html: str, bars: PairBars) -> None:
+    block = re.search(r'id="provenance">(.*?)</script>', html)
+    assert block is not None
+    provenance = json.loads(block[1])
+    assert provenance["lake_snapshot"] == bars.snapshot
+    assert provenance["code_version"] == "0.0.0"
+    assert provenance["settings"]["timeframe"] == "1s"
+
+
+def test_the_policy_allows_exactly_the_scripts_of_the_page(html: str) -> None:
+    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)
+    assert policy is not None
+    allowed = set(re.findall(r"'sha256-([^']+)'", policy[1]))
+    actual = {base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts}
+    assert actual == allowed
+    assert "unsafe-eval" not in policy[1]
+    assert "default-src 'none'" in policy[1]
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
+
+
+def test_ids_are_unique(html: str) -> None:
+    page = re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert sorted(ids) == sorted(set(ids))
+
+
+def test_headings_are_in_order_and_table_headers_scoped(html: str) -> None:
+    page = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    for header in re.findall(r"<th\b[^>]*>", page):
+        assert "scope=" in header
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "said"),
+    [
+        pytest.param([], [], "no bar in common", id="no overlap"),
+        pytest.param([100.0], [10.0], "1 aligned bars", id="one bar"),
+        pytest.param([100.0] * 500, [10.0] * 500, "constant", id="constant prices"),
+        pytest.param([np.nan] * 500, [np.nan] * 500, "no bar in common", id="all NaN"),
+    ],
+)
+def test_degenerate_input_gives_a_page_that_says_so(
+    y: list[float], x: list[float], said: str
+) -> None:
+    statistics = research.analyse(pair_bars(PAIR, y, x), window=60)
+    html = pair.render(statistics, CONTEXT)
+    assert "Nothing can be said about BTCUSDT and ETHUSDT" in html
+    assert "<b>No verdict:</b>" in html
+    assert "Not computed." in html
+    assert said in html
+    visible = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", html, flags=re.DOTALL)
+    assert not re.search(r"\b(nan|NaN|None|inf)\b", visible)
+    assert pair.preview(statistics).startswith("<svg")
+
+
+def test_a_symbol_named_like_a_tag_stays_text() -> None:
+    rng = np.random.default_rng(3)
+    walk = 100 * np.exp(np.cumsum(rng.normal(0, 1e-3, (2, 400)), axis=1))
+    hostile = Pair("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>')
+    statistics = research.analyse(pair_bars(hostile, walk[0], walk[1]), window=60)
+    for text in (pair.render(statistics, CONTEXT), pair.preview(statistics)):
+        body = re.sub(
+            r"<script(?: type=\"application/json\"[^>]*)?>.*?</script>", "", text, flags=re.S
+        )
+        assert "<script>alert" not in body
+        assert "<img" not in body
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in pair.render(statistics, CONTEXT)
+
+
+def test_what_changed_is_told_from_the_previous_report(statistics: PairStatistics) -> None:
+    before = Previous(dt.date(2024, 8, 7), {"hedge_ratio": 1.25, "bars": 86_400}, "cointegrated")
+    html = pair.render(statistics, Context(code_version="0", previous=before))
+    changes = read_tables(html)["changes-table"]
+    assert changes["Hedge ratio, OLS"][0] == "1.250"
+    assert changes["Half-life"][0] == "—"
+    assert "was “cointegrated” on 7 August 2024" in html
+
+
+def test_publishing_writes_page_preview_and_index(
+    statistics: PairStatistics, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    made = pair.publish(statistics, settings)
+    assert made.url == "/reports/pair/BTCUSDT-ETHUSDT/2024-08-08.html"
+    assert made.preview_url == "/reports/pair/BTCUSDT-ETHUSDT/2024-08-08.svg"
+    assert made.html.read_text("utf-8").startswith("<!doctype html>")
+    assert list(publishing.published(settings)) == [made]
+    index = (settings.reports_dir / "index.html").read_text("utf-8")
+    assert 'href="pair/BTCUSDT-ETHUSDT/2024-08-08.html"' in index
+    assert made.summary.headline in index
+    assert not [path for path in settings.reports_dir.rglob(".*") if path.name != ".lock"]
+
+
+def test_a_subject_that_is_a_path_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    summary = publishing.Summary("x", DAY, "x", "x", 1)
+    with pytest.raises(ValueError, match="cannot be a folder"):
+        publishing.publish(settings, kind="pair", subject="../up", html="", summary=summary)
+
+
+def pair_bars(names: Pair, y: list[float] | np.ndarray, x: list[float] | np.ndarray) -> PairBars:
+    """Bars of one second with these closes."""
+    start = dt.datetime.combine(DAY, dt.time())
+    legs = {}
+    for name, symbol, close in (("y", names.y, y), ("x", names.x, x)):
+        n = len(close)
+        legs[name] = pl.DataFrame(
+            {
+                "symbol": pl.Series([symbol] * n, dtype=pl.String),
+                "bucket": pl.Series(
+                    [start + dt.timedelta(seconds=i) for i in range(n)], dtype=pl.Datetime("us")
+                ),
+                "close": pl.Series(close, dtype=pl.Float64),
+                "volume": pl.Series([1.0] * n, dtype=pl.Float64),
+                "quote_volume": pl.Series(close, dtype=pl.Float64).fill_nan(0.0),
+                "buy_volume": pl.Series([0.5] * n, dtype=pl.Float64),
+                "trade_count": pl.Series([1] * n, dtype=pl.Int64),
+            }
+        )
+    return PairBars(
+        venue="binance",
+        pair=names,
+        day=DAY,
+        timeframe="1s",
+        frame=align(legs, 1),
+        legs=legs,
+        snapshot=1,
+    )
