@@ -10,7 +10,7 @@ from scipy.special import kolmogi, kolmogorov, ndtr, ndtri
 
 from quant_pipeline.analytics._inputs import FloatArray, refuse_missing
 from quant_pipeline.analytics._long_run_variance import long_run_variance, newey_west_lags
-from quant_pipeline.analytics._tick_inputs import vectors
+from quant_pipeline.analytics._tick_inputs import centred, vectors
 
 _LEVELS = {"10%": 0.10, "5%": 0.05, "1%": 0.01}
 _FEWEST = 30  # observations below which neither test's asymptotics mean anything
@@ -110,6 +110,8 @@ def correlation_breakdown(
         raise ValueError(f"at is {at}; it must lie inside the sample of {n} observations")
     bandwidth = newey_west_lags(n, lags)
     reason = _why_undefined(a, b, at)
+    if reason is None:
+        a, b = centred(a), centred(b)
     if reason is None and bandwidth >= (n if at is None else min(at, n - at)):
         raise ValueError(f"lags is {bandwidth}; it must be below the number of observations")
     known = at is not None
@@ -149,7 +151,7 @@ def _why_undefined(x: FloatArray, y: FloatArray, at: int | None) -> str | None:
             return f"{len(x[part])} observations; at least {_FEWEST} are needed"
         if np.ptp(x[part]) == 0 or np.ptp(y[part]) == 0:
             return "a series does not move"
-        if abs(_correlation(x[part], y[part])) > 1 - 1e-12:
+        if abs(_correlation(centred(x[part]), centred(y[part]))) > 1 - 1e-12:
             return "the series are perfectly correlated"
     return None
 

@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from statsmodels.tsa.stattools import acf, ccf
 
 from quant_pipeline.analytics._inputs import FloatArray, refuse_missing, require_at_least
-from quant_pipeline.analytics._tick_inputs import open_unit_interval, vectors
+from quant_pipeline.analytics._tick_inputs import centred, open_unit_interval, vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +106,7 @@ def cross_correlation(
     correlation = np.full(len(lags), np.nan)
     band = band_autocorrelated = np.nan
     if reason is None:
+        x, y = centred(x), centred(y)
         ahead = ccf(x, y, adjusted=False, nlags=max_lag + 1)
         behind = ccf(y, x, adjusted=False, nlags=max_lag + 1)
         correlation = np.concatenate([behind[:0:-1], ahead])

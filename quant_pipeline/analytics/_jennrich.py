@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
 from quant_pipeline.analytics._inputs import FloatArray, refuse_missing
+from quant_pipeline.analytics._tick_inputs import centred
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,9 @@ def jennrich(before: ArrayLike, after: ArrayLike) -> MatrixChange:
     statistic = pvalue = np.nan
     freedom = p * (p - 1) // 2
     if reason is None:
-        r1, r2 = (np.asarray(np.corrcoef(rows.T)) for rows in (one, two))
+        r1, r2 = (
+            np.asarray(np.corrcoef([centred(column) for column in rows.T])) for rows in (one, two)
+        )
         statistic = _jennrich_statistic(r1, r2, n, m)
         if np.isfinite(statistic):
             pvalue = float(chi2.sf(statistic, freedom))

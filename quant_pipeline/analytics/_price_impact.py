@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 from quant_pipeline.analytics._inputs import FloatArray, as_series, refuse_missing, require_at_least
-from quant_pipeline.analytics._long_run_variance import newey_west_lags
+from quant_pipeline.analytics._long_run_variance import long_run_variance, newey_west_lags
 from quant_pipeline.analytics._quotes import mids_around
 from quant_pipeline.analytics._tick_inputs import flags, positive, same_length, vectors
 
@@ -145,7 +145,7 @@ def kyle_lambda(
     Raises
     ------
     ValueError
-        If lengths differ, a value is missing, or ``lags`` is negative.
+        If lengths differ, a value is missing, or ``lags`` is negative or not below n.
 
     Notes
     -----
@@ -168,6 +168,8 @@ def kyle_lambda(
     n = len(change)
     bandwidth = newey_west_lags(n, lags)
     reason = None
+    if bandwidth >= max(n, 1):
+        raise ValueError(f"lags is {bandwidth}; it must be below the {n} intervals")
     if n < 10:
         reason = f"{n} intervals; at least 10 are needed"
     elif np.ptp(volume) == 0:
@@ -175,18 +177,19 @@ def kyle_lambda(
     if reason is not None:
         nan = np.nan
         return KyleLambda(nan, nan, nan, nan, nan, bandwidth, n, reason)
-    # Volume in its own standard deviation keeps the regression well scaled whatever the unit.
-    scale = float(volume.std())
-    fit = sm.OLS(change, sm.add_constant(volume / scale)).fit(
-        cov_type="HAC", cov_kwds={"maxlags": bandwidth}
-    )
-    moves = float(np.ptp(change)) > 0
+    x = volume - volume.mean()
+    slope = float(x @ change / (x @ x))
+    intercept = float(change.mean() - slope * volume.mean())
+    residuals = change - intercept - slope * volume
+    variance = n * long_run_variance(x * residuals, bandwidth) / (x @ x) ** 2
+    stderr = float(np.sqrt(max(variance, 0.0)))
+    total = float(((change - change.mean()) ** 2).sum())
     return KyleLambda(
-        price_impact=float(fit.params[1]) / scale,
-        stderr=float(fit.bse[1]) / scale,
-        pvalue=float(fit.pvalues[1]) if moves else np.nan,
-        intercept=float(fit.params[0]),
-        r_squared=float(fit.rsquared) if moves else np.nan,
+        price_impact=slope,
+        stderr=stderr,
+        pvalue=float(2 * ndtr(-abs(slope) / stderr)) if stderr > 0 else np.nan,
+        intercept=intercept,
+        r_squared=1.0 - float(residuals @ residuals) / total if total > 0 else np.nan,
         lags=bandwidth,
         n=n,
         reason=None,

@@ -9,6 +9,7 @@ import polars as pl
 from sklearn.covariance import ledoit_wolf
 
 from quant_pipeline.analytics._inputs import FloatArray
+from quant_pipeline.analytics._tick_inputs import centred
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,9 +102,8 @@ def shrunk_correlation(returns: pl.DataFrame) -> ShrunkCorrelation:
     if reason is None:
         some = np.ix_(moving, moving)
         deviation = values[:, moving].std(axis=0, ddof=1)
-        standard = (values[:, moving] - values[:, moving].mean(axis=0)) / (
-            values[:, moving].std(axis=0)
-        )
+        scaled = np.column_stack([centred(column) for column in values[:, moving].T])
+        standard = scaled / np.sqrt((scaled**2).mean(axis=0))
         shrunk, shrinkage = ledoit_wolf(standard, assume_centered=True)
         sample[some] = standard.T @ standard / n
         correlation[some] = shrunk

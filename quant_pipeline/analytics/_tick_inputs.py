@@ -62,6 +62,8 @@ def stamps(values: ArrayLike, name: str) -> TimeArray:
     if array.ndim != 1:
         raise ValueError(f"{name} has shape {array.shape}; pass one stamp per observation")
     if array.dtype.kind == "M":
+        if np.isnat(array).any():
+            raise ValueError(f"{name} holds a missing stamp; drop those observations first")
         array = array.astype("datetime64[ns]").astype(np.int64)
     elif array.dtype.kind in "iu":
         array = array.astype(np.int64, copy=False)
@@ -78,6 +80,19 @@ def stamps(values: ArrayLike, name: str) -> TimeArray:
             "sort by time first"
         )
     return array
+
+
+def centred(values: FloatArray) -> FloatArray:
+    """Deviations from the mean, the largest 1 in size, whose squares neither vanish nor overflow.
+
+    Correlations do not change by it. Zeros if the values are all the same.
+
+    >>> centred(np.array([1e-200, 3e-200]))
+    array([-1.,  1.])
+    """
+    deviations = values - values.mean()
+    largest = float(np.abs(deviations).max(initial=0.0))
+    return np.asarray(deviations / largest) if largest > 0 else deviations
 
 
 def duration(value: float, times: TimeArray) -> float | int:

@@ -125,15 +125,14 @@ def volume_profile(
     position = prices / bin_size
     nearest = np.rint(position)
     on_edge = np.abs(position - nearest) <= 1e-9 * np.maximum(nearest, 1.0)
-    level = np.where(on_edge, nearest, np.floor(position)).astype(np.int64)
-    lowest = int(level.min())
-    count = int(level.max()) - lowest + 1
-    if count > _MOST_BINS:
+    level = np.where(on_edge, nearest, np.floor(position))
+    lowest, count = level.min(), np.ptp(level) + 1
+    if count > _MOST_BINS or level.max() > 2**53:
         raise ValueError(
-            f"bin_size is {bin_size}, which needs {count} bins from {prices.min()} to "
+            f"bin_size is {bin_size}, which needs {count:,.0f} bins from {prices.min()} to "
             f"{prices.max()}; choose a larger one"
         )
-    row = level - lowest
+    count, row = int(count), (level - lowest).astype(np.int64)
     volume = np.bincount(row, weights=quantities, minlength=count).astype(np.float64)
     bought = np.bincount(row[~sell], weights=quantities[~sell], minlength=count)
     sold = np.bincount(row[sell], weights=quantities[sell], minlength=count)

@@ -66,15 +66,15 @@ class DataQuality:
     @property
     def problems(self) -> tuple[str, ...]:
         """Each kind of fault found, in words; empty for a clean series."""
-        counted = (
-            (self.n_missing, "missing values"),
-            (self.n_not_positive, "values that are not positive"),
-            (self.n_out_of_order, "stamps out of order"),
-            (self.n_duplicated, "duplicated stamps"),
-            (self.n_gaps, "gaps"),
-            (self.n_outliers, "outliers"),
-        )
-        return tuple(f"{count} {what}" for count, what in counted if count)
+        counted = {
+            "missing values": self.n_missing,
+            "values not positive": self.n_not_positive,
+            "stamps out of order": self.n_out_of_order,
+            "duplicated stamps": self.n_duplicated,
+            "gaps": self.n_gaps,
+            "outliers": self.n_outliers,
+        }
+        return tuple(f"{fault}: {count}" for fault, count in counted.items() if count)
 
 
 def data_quality(
@@ -134,7 +134,7 @@ def data_quality(
     --------
     >>> quality = data_quality([0, 1, 2, 3, 9, 10, 10], [5.0, 5.1, 5.1, 5.0, 5.1, 90.0, 5.1])
     >>> quality.problems
-    ('1 duplicated stamps', '1 gaps', '2 outliers')
+    ('duplicated stamps: 1', 'gaps: 1', 'outliers: 2')
     >>> quality.gaps.rows(), round(quality.stale_share, 3)
     ([(3, 9, 6, 5)], 0.167)
     """
@@ -179,14 +179,17 @@ def data_quality(
 
 def _any_stamps(ts: ArrayLike) -> TimeArray:
     times = np.asarray(ts)
-    if times.dtype.kind == "M":
-        return times.astype("datetime64[ns]").astype(np.int64)
-    numbers = as_series(ts, "ts", allow_nan=True)
-    if not np.isfinite(numbers).all():
+    if times.dtype.kind != "M":
+        missing = ~np.isfinite(as_series(ts, "ts", allow_nan=True))
+    else:
+        missing = np.isnat(times)
+    if missing.any():
         raise ValueError(
             "ts holds a missing stamp; an observation without a time is no observation"
         )
-    return times.astype(np.int64) if times.dtype.kind in "iu" else numbers
+    if times.dtype.kind == "M":
+        return times.astype("datetime64[ns]").astype(np.int64)
+    return times.astype(np.int64 if times.dtype.kind in "iu" else np.float64)
 
 
 def _gaps(

@@ -122,6 +122,20 @@ def test_cross_correlation_bands_hold_their_level() -> None:
     assert 0.02 <= bartlett <= 0.10
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_correlations_do_not_depend_on_extreme_units(scale: float) -> None:
+    x, y = np.random.default_rng(16).normal(size=(2, 100))
+    same = cross_correlation(x, y, 3).correlation
+    np.testing.assert_allclose(cross_correlation(scale * x, y, 3).correlation, same, atol=1e-12)
+    breakdown = correlation_breakdown(scale * x, y)
+    assert breakdown.statistic == pytest.approx(correlation_breakdown(x, y).statistic)
+    pair = np.column_stack([x, y])
+    scaled = pair * [scale, 1.0]
+    assert jennrich(scaled[:50], scaled[50:]).statistic == pytest.approx(
+        jennrich(pair[:50], pair[50:]).statistic
+    )
+
+
 def test_cross_correlation_of_a_constant_is_undefined_and_gaps_are_refused() -> None:
     result = cross_correlation([1.0, 1.0, 1.0], [1.0, 2.0, 1.0], 1)
     assert (result.defined, result.reason, result.peak_lag) == (False, "a does not move", None)

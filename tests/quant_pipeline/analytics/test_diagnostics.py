@@ -38,7 +38,7 @@ def test_planted_faults_are_counted() -> None:
     assert quality.longest_stale_run == 10
     assert quality.n_stale == 10
     assert {200, 201} <= set(quality.outlier_positions.tolist())
-    assert quality.problems[:2] == ("1 missing values", "1 values that are not positive")
+    assert quality.problems[:2] == ("missing values: 1", "values not positive: 1")
 
 
 def test_stamps_out_of_order_are_counted_not_refused() -> None:
@@ -68,6 +68,8 @@ def test_misuse_is_refused() -> None:
         data_quality([1, 2], [1.0, 2.0], interval=0)
     with pytest.raises(ValueError, match="without a time"):
         data_quality([1.0, np.nan], [1.0, 2.0])
+    with pytest.raises(ValueError, match="without a time"):
+        data_quality(np.array(["2024-08-08", "NaT"], "M8[ns]"), [1.0, 2.0])
 
 
 @given(

@@ -95,6 +95,7 @@ def test_undefined_results_say_why() -> None:
         (([1, 0], [1, 1], [0], [1]), "ts_a goes back in time at position 1"),
         (([0, 1], [1, -1], [0], [1]), "price_a is -1.0 at position 1"),
         (([0, 1], [1], [0], [1]), "ts_a 2, price_a 1"),
+        ((np.array(["2024-08-08", "NaT"], "M8[s]"), [1, 1], [0], [1]), "ts_a holds a missing"),
         (([0.0, np.nan], [1, 1], [0], [1]), "ts_a holds a missing stamp"),
     ],
 )

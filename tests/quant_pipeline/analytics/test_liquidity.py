@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -299,9 +300,17 @@ def test_kyle_lambda_recovers_impact_whatever_the_units() -> None:
     fit = kyle_lambda(change, volume)
     assert fit.price_impact == pytest.approx(0.3, abs=3 * fit.stderr)
     assert fit.r_squared == pytest.approx(np.corrcoef(change, volume)[0, 1] ** 2)
+    reference = sm.OLS(change, sm.add_constant(volume)).fit(
+        cov_type="HAC", cov_kwds={"maxlags": fit.lags}
+    )
+    assert (fit.intercept, fit.price_impact) == pytest.approx(tuple(reference.params), abs=1e-12)
+    assert fit.stderr == pytest.approx(reference.bse[1], rel=1e-10)
+    assert fit.pvalue == pytest.approx(reference.pvalues[1], rel=1e-8)
     scaled = kyle_lambda(change, 1e9 * volume)
     assert scaled.price_impact * 1e9 == pytest.approx(fit.price_impact)
     assert scaled.pvalue == pytest.approx(fit.pvalue)
+    with pytest.raises(ValueError, match="lags is 2000"):
+        kyle_lambda(change, volume, lags=2_000)
     assert not kyle_lambda(change[:5], volume[:5]).defined
     assert kyle_lambda(change, np.ones(2_000)).reason == "signed_volume does not vary"
 
