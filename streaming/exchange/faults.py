@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 import tomllib
 from collections.abc import Iterator
@@ -198,19 +199,19 @@ class Schedule:
         self._counted = sorted(counted, key=lambda fault: fault.after_trades or 0)
 
     @property
-    def next_at_s(self) -> float | None:
-        """Market time of the next timed fault; None if there is none."""
-        return None if self._next is None else _time_of(self._next)
+    def next_at_us(self) -> int | None:
+        """Market time of the next timed fault, µs since the start; None if there is none."""
+        return None if self._next is None else _time_us_of(self._next)
 
     @property
     def next_after_trades(self) -> int | None:
         """Trade count of the next counted fault; None if there is none."""
         return self._counted[0].after_trades if self._counted else None
 
-    def due(self, market_s: float, trades: int) -> list[Fault]:
-        """Take what is due at this market time and number of trades."""
+    def due(self, elapsed_us: int, trades: int) -> list[Fault]:
+        """Take what is due at this market time since the start and number of trades."""
         due: list[Fault] = []
-        while self._next is not None and _time_of(self._next) <= market_s:
+        while self._next is not None and _time_us_of(self._next) <= elapsed_us:
             due.append(self._next)
             self._next = next(self._timed, None)
         while self._counted and (self._counted[0].after_trades or 0) <= trades:
@@ -251,6 +252,10 @@ def _random_fault(kind: FaultKind, at_s: float, rng: random.Random) -> Fault:
         status=rng.choice(statuses),
         step_ms=rng.choice((-1, 1)) * rng.randint(50, 5_000),
     )
+
+
+def _time_us_of(fault: Fault) -> int:
+    return math.ceil(_time_of(fault) * 1e6)
 
 
 def _time_of(fault: Fault) -> float:

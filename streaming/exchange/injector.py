@@ -42,8 +42,8 @@ class Injector:
     # --- the script ---
     def next_at_us(self) -> int | None:
         """Market time of the next timed fault; None if there is none."""
-        at_s = self._schedule.next_at_s
-        return None if at_s is None else self._start_us + int(at_s * 1e6)
+        elapsed_us = self._schedule.next_at_us
+        return None if elapsed_us is None else self._start_us + elapsed_us
 
     def trades_until_next(self, trades: int) -> int | None:
         """How many more trades until the next counted fault; None if there is none."""
@@ -52,7 +52,7 @@ class Injector:
 
     def run_due(self, market_us: int, venue_us: int, trades: int) -> None:
         """Make happen what is due."""
-        for fault in self._schedule.due((market_us - self._start_us) / 1e6, trades):
+        for fault in self._schedule.due(market_us - self._start_us, trades):
             self.inject(fault, market_us, venue_us)
 
     def inject(self, fault: Fault, market_us: int, venue_us: int) -> None:

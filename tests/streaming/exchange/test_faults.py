@@ -340,6 +340,15 @@ def test_chaos_is_seeded_and_has_every_kind() -> None:
     assert Faults.chaos(1).max_age_s is not None
 
 
+def test_a_fault_is_due_at_the_time_it_says_is_next() -> None:
+    schedule = Schedule(Faults.chaos(3))
+    for _ in range(500):
+        next_us = schedule.next_at_us
+        assert next_us is not None
+        assert schedule.due(next_us - 1, 0) == []
+        assert len(schedule.due(next_us, 0)) >= 1
+
+
 def test_a_script_is_read_from_toml(tmp_path: Path) -> None:
     path = tmp_path / "faults.toml"
     path.write_text(
@@ -350,9 +359,9 @@ def test_a_script_is_read_from_toml(tmp_path: Path) -> None:
     faults = Faults.load(path)
     assert (faults.seed, faults.max_age_s, faults.frames.drop) == (7, 30, 0.1)
     schedule = Schedule(faults)
-    assert (schedule.next_at_s, schedule.next_after_trades) == (12.5, 100)
-    assert schedule.due(12.4, 99) == []
-    assert [fault.kind for fault in schedule.due(12.5, 100)] == ["halt", "rest_error"]
+    assert (schedule.next_at_us, schedule.next_after_trades) == (12_500_000, 100)
+    assert schedule.due(12_400_000, 99) == []
+    assert [fault.kind for fault in schedule.due(12_500_000, 100)] == ["halt", "rest_error"]
 
 
 @pytest.mark.parametrize(
