@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from quant_pipeline.commands import bars, demo, exchange, lake, report, stream, up, warehouse
+from quant_pipeline.commands import bars, demo, exchange, lake, report, revisions, stream, up, warehouse
 from quant_pipeline.commands.console import messages
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (demo, up, stream, report, bars, exchange, warehouse, lake):
+for part in (demo, up, stream, report, bars, revisions, exchange, warehouse, lake):
     part.register(app)
 
 _debug = False

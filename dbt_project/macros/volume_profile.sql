@@ -76,12 +76,11 @@
 
 {# The width of a symbol's price bins, in quote currency: ticks per bin times the tick size. #}
 {% macro price_bin_width() -%}
+    {%- set bins = var('price_bins') -%}
     case symbol
-        {%- for symbol, rule in var('price_bins').items() if symbol != "default" %}
+        {%- for symbol, rule in bins.items() %}
         when '{{ symbol }}' then cast({{ rule.ticks_per_bin }} * {{ rule.tick_size }} as double)
         {%- endfor %}
-        else
-            cast({{ var('price_bins').default.ticks_per_bin }}
-            * {{ var('price_bins').default.tick_size }} as double)
+        else cast({{ bins.default.ticks_per_bin }} * {{ bins.default.tick_size }} as double)
     end
 {%- endmacro %}
