@@ -12,7 +12,13 @@ from scipy.special import ndtr
 from quant_pipeline.analytics._inputs import FloatArray, as_series, refuse_missing, require_at_least
 from quant_pipeline.analytics._long_run_variance import long_run_variance, newey_west_lags
 from quant_pipeline.analytics._quotes import mids_around
-from quant_pipeline.analytics._tick_inputs import flags, positive, same_length, vectors
+from quant_pipeline.analytics._tick_inputs import (
+    flags,
+    not_negative,
+    positive,
+    same_length,
+    vectors,
+)
 
 _BPS = 1e4
 
@@ -101,7 +107,7 @@ def amihud(returns: ArrayLike, quote_volume: ArrayLike) -> Amihud:
     0.00015000000000000001
     """
     r, volume = vectors(returns=returns, quote_volume=quote_volume)
-    require_at_least(float(np.nanmin(volume, initial=0.0)), "quote_volume", 0.0)
+    not_negative(volume, "quote_volume", missing_allowed=True)
     known = np.isfinite(r) & np.isfinite(volume)
     used = known & (volume > 0)
     ratio = np.abs(r[used]) / volume[used]
@@ -168,8 +174,8 @@ def kyle_lambda(
     n = len(change)
     bandwidth = newey_west_lags(n, lags)
     reason = None
-    if bandwidth >= max(n, 1):
-        raise ValueError(f"lags is {bandwidth}; it must be below the {n} intervals")
+    if lags is not None and lags >= n:
+        raise ValueError(f"lags is {lags}; it must be below the {n} intervals")
     if n < 10:
         reason = f"{n} intervals; at least 10 are needed"
     elif np.ptp(volume) == 0:

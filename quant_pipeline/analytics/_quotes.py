@@ -11,6 +11,7 @@ from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_l
 from quant_pipeline.analytics._tick_inputs import (
     duration,
     flags,
+    not_negative,
     positive,
     same_length,
     stamps,
@@ -193,7 +194,7 @@ def trade_spreads(
     """
     prices, quantities = vectors(price=price, quantity=quantity)
     positive(prices, "price")
-    require_at_least(float(quantities.min(initial=0.0)), "quantity", 0.0)
+    not_negative(quantities, "quantity")
     sell = flags(is_buyer_maker, "is_buyer_maker")
     before, after = mids_around(trade_ts, quote_ts, mid, horizon)
     same_length(price=prices, is_buyer_maker=sell, trade_ts=before)

@@ -20,7 +20,8 @@ class SpreadEstimate:
     what to average over many assets or days, since dropping the negatives biases the mean upwards.
     ``spread`` is the estimate for one asset: NaN with a ``reason`` where ``signed`` is not
     positive, never zero, so that what could not be measured is not taken for cheap (a NaN sorts
-    last). ``n`` counts the pairs of consecutive bars that entered.
+    last). ``n`` counts the pairs of consecutive bars that entered. R's bidask reports the
+    magnitude of ``signed`` unless asked for the sign.
     """
 
     estimator: str

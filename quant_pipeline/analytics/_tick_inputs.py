@@ -119,6 +119,18 @@ def positive(array: FloatArray, name: str, *, missing_allowed: bool = False) -> 
         )
 
 
+def not_negative(array: FloatArray, name: str, *, missing_allowed: bool = False) -> None:
+    """Raise ``ValueError`` at the first value that is not a finite number of at least zero."""
+    wrong = ~((array >= 0) & np.isfinite(array))
+    if missing_allowed:
+        wrong &= ~np.isnan(array)
+    at = np.flatnonzero(wrong)
+    if len(at):
+        raise ValueError(
+            f"{name} is {array[at[0]]} at position {at[0]}; it must be finite and not negative"
+        )
+
+
 def positive_number(value: float, name: str) -> None:
     """Raise ``ValueError`` unless ``0 < value < ∞``."""
     if not 0.0 < value < np.inf:

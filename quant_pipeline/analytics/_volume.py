@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
 from quant_pipeline.analytics._tick_inputs import (
     flags,
+    not_negative,
     positive,
     same_length,
     vectors,
@@ -224,10 +225,7 @@ def trade_imbalance(quantity: ArrayLike, is_buyer_maker: ArrayLike) -> TradeImba
 
 def _check_trades(prices: FloatArray, quantities: FloatArray) -> None:
     positive(prices, "price", missing_allowed=True)
-    negative = np.flatnonzero((quantities < 0) | np.isinf(quantities))
-    if len(negative):
-        at = negative[0]
-        raise ValueError(f"quantity is {quantities[at]} at position {at}; it must not be negative")
+    not_negative(quantities, "quantity", missing_allowed=True)
 
 
 def sized_trades(
@@ -241,10 +239,5 @@ def sized_trades(
     quantities = as_series(quantity, "quantity", allow_nan=True)
     sell = flags(is_buyer_maker, "is_buyer_maker")
     same_length(quantity=quantities, is_buyer_maker=sell)
-    wrong = np.flatnonzero(~((quantities >= 0) & np.isfinite(quantities)))
-    if len(wrong):
-        at = wrong[0]
-        raise ValueError(
-            f"quantity is {quantities[at]} at position {at}; it must be finite and not negative"
-        )
+    not_negative(quantities, "quantity")
     return quantities, sell

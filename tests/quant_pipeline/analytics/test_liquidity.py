@@ -342,3 +342,19 @@ def test_impact_grows_with_size_where_it_does() -> None:
     frame = impact_curve(ts[:-1], size[:-1], sell[:-1], quotes, mids, horizon=5, bins=5)
     assert frame["impact_bps"].is_sorted()
     np.testing.assert_allclose(frame["impact_bps"], np.sqrt(frame["mean_size"]), rtol=0.1)
+
+
+def test_quantities_that_are_negative_or_infinite_are_refused_everywhere() -> None:
+    for wrong in (-1.0, np.inf):
+        calls = (
+            lambda q=wrong: vwap([1.0], [q]),
+            lambda q=wrong: rolling_vwap([1.0], [q], 1),
+            lambda q=wrong: trade_imbalance([q], [True]),
+            lambda q=wrong: vpin([q], [True], bucket_volume=1.0),
+            lambda q=wrong: volume_profile([1.0], [q], [True], 1.0),
+            lambda q=wrong: trade_spreads([1], [1.0], [q], [True], [0, 2], [1.0, 1.0], horizon=1),
+            lambda q=wrong: amihud([0.1], [q]),
+        )
+        for call in calls:
+            with pytest.raises(ValueError, match=f"is {wrong} at position 0"):
+                call()
