@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from typing import Final
 
 import duckdb
 import psycopg
@@ -21,6 +22,9 @@ from quant_pipeline import catalog, compaction, lake, retention
 from quant_pipeline.compaction import DBT_SCHEMAS, DbtBusyError, TableFiles
 from quant_pipeline.retention import ArchivedDay
 from quant_pipeline.settings import Settings
+
+PASSING_ERRORS: Final = (duckdb.Error, psycopg.Error, catalog.CatalogError, lake.LakeError, OSError)
+"""What a run raises when the lake is away or its DuckDB died; the next run starts afresh."""
 
 _DAY = timedelta(days=1)
 _DBT_WAIT_S = 5.0

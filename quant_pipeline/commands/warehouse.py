@@ -55,15 +55,12 @@ def maintain(
     interval_s = every or settings.maintenance_interval_s
     stop = _stop_on_signal()
     while not stop.is_set():
-        report = maintenance.run(settings, daily=daily, dry_run=dry_run)
-        console.print(
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {'daily' if report.daily else 'small files'}: "
-            f"{report.files_before:,} → {report.files_after:,} files in {report.seconds:.2f} s"
-            + "".join(f"; {note}" for note in report.notes),
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        try:
+            line = _one_line(maintenance.run(settings, daily=daily, dry_run=dry_run))
+        except maintenance.PASSING_ERRORS as error:
+            line = f"failed, and is tried again: {error}"
+        now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        console.print(f"{now} {line}", markup=False, highlight=False, soft_wrap=True)
         stop.wait(interval_s)
 
 
@@ -90,6 +87,12 @@ def _stop_on_signal() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def _one_line(report: Report) -> str:
+    tier = "daily" if report.daily else "small files"
+    files = f"{report.files_before:,} → {report.files_after:,} files in {report.seconds:.2f} s"
+    return "; ".join([f"{tier}: {files}", *report.notes])
 
 
 def _show_maintenance(report: Report) -> None:
