@@ -1,7 +1,7 @@
 """Every trade made so far, in columns: what the REST answers are computed from.
 
-24 bytes a trade (time, price, quantity with the side as its sign) and 4 an aggregate, so that
-15 million trades take about 400 MB. Trade ids are kept as runs: contiguous ids cost nothing.
+24 bytes a trade (time, price, quantity with the side as its sign) and 4 an aggregate, besides the
+arrays' room to grow. Trade ids are kept as runs: contiguous ids cost nothing.
 """
 
 from __future__ import annotations

@@ -13,6 +13,14 @@ from streaming.exchange.link import Link
 from streaming.exchange.payloads import shutdown_payload
 from streaming.exchange.tape import Tape
 
+_CONNECTION_KINDS = (
+    FaultKind.DISCONNECT_CLEAN,
+    FaultKind.DISCONNECT_ABRUPT,
+    FaultKind.HALF_OPEN,
+    FaultKind.CUT_MID_FRAME,
+    FaultKind.SERVER_SHUTDOWN,
+    *FRAME_KINDS,
+)
 _REST_KINDS = (FaultKind.REST_ERROR, FaultKind.REST_SLOW, FaultKind.REST_EMPTY)
 
 
@@ -27,6 +35,7 @@ class Injector:
         self._connections = connections
         self._rng = random.Random(faults.seed + 1)
         self._rest: deque[Fault] = deque()
+        self._waiting: list[Fault] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._start_us = 0
 
@@ -52,8 +61,13 @@ class Injector:
 
     def run_due(self, market_us: int, venue_us: int, trades: int) -> None:
         """Make happen what is due."""
-        for fault in self._schedule.due(market_us - self._start_us, trades):
-            self.inject(fault, market_us, venue_us)
+        due = [*self._waiting, *self._schedule.due(market_us - self._start_us, trades)]
+        self._waiting = []
+        for fault in due:
+            if fault.kind in _CONNECTION_KINDS and not self._targets(fault):
+                self._waiting.append(fault)  # until somebody listens
+            else:
+                self.inject(fault, market_us, venue_us)
 
     def inject(self, fault: Fault, market_us: int, venue_us: int) -> None:
         """Make `fault` happen now."""

@@ -75,7 +75,7 @@ class Pacer:
             await self._run_at_maximum()
         else:
             await self._run_by_the_clock()
-        self._publisher.release_held(self._connections)
+        self._publisher.release_held(None, self._connections)
         self._publisher.complete_aggregates(None, self._connections)
         await drain(self._connections)
         self.exhausted.set()
@@ -110,6 +110,7 @@ class Pacer:
                 self._inject_due()
                 await asyncio.sleep(0)
             self.market_us = max(now_us, self.market_us)
+            self._publisher.release_held(self.market_us, self._connections)
             self._publisher.complete_aggregates(self.venue_time_us(), self._connections)
 
     def _publish_due(self, now_us: int | None) -> bool:

@@ -46,10 +46,12 @@ class Publisher:
                     self._send(frames(_over_link(events, writer, connection)), [connection])
         self._send_aggregates(groups)
 
-    def release_held(self, connections: Iterable[Connection]) -> None:
-        """Send the frames that links hold back."""
+    def release_held(self, at_us: int | None, connections: Iterable[Connection]) -> None:
+        """Send the frames that links hold back until market time `at_us` (None: all)."""
         for connection in connections:
-            self._send(frames(connection.link.release(None)), [connection])
+            held = connection.link.release(at_us)
+            if held:
+                self._send(frames(held), [connection])
 
     def complete_aggregates(self, venue_us: int | None, connections: Iterable[Connection]) -> None:
         """Send the aggregates that have grown no further for a while (None: all)."""

@@ -107,6 +107,18 @@ async def test_reordered_frames_come_late_by_no_more_than_they_may(record: Recor
         assert 50 < max(behind) <= 200
 
 
+async def test_a_frame_held_back_comes_though_the_market_is_quiet(tmp_path: Path) -> None:
+    path = tmp_path / "quiet"
+    trade = '{"e":"trade","E":1,"s":"AAAUSDT","t":%d,"p":"1.0","q":"1.0","T":1,"m":true,"M":true}'
+    path.write_text(f"1000000000 {trade % 1}\n3600000000000 {trade % 2}\n")
+    faults = Faults(frames=FrameRates(reorder=1.0, reorder_within_ms=50))
+    async with (
+        LocalExchange(path, faults=faults) as exchange,
+        connect(f"{exchange.ws_url}/ws/aaausdt@trade") as socket,
+    ):
+        assert b'"t":1' in await asyncio.wait_for(socket.recv(decode=False), 5)
+
+
 def _newest(times: list[int]) -> list[int]:
     return list(itertools.accumulate(times, max))
 

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from streaming.exchange.faults import FaultKind, Faults
+from streaming.exchange.faults import FRAME_KINDS, FaultKind, Faults
 from streaming.exchange.server import LocalExchange
 from streaming.exchange.synthetic import SyntheticSource
 
@@ -88,7 +88,10 @@ async def test_through_chaos_rest_has_every_trade_and_a_client_that_behaves_brea
             }
             assert {i for s, i in seen if s == symbol} <= set(made)
             assert await _rest_ids(client, symbol, len(made)) == made
-        assert set(exchange.injected) >= set(FaultKind) - {FaultKind.LIFETIME}
+        # Frames to be damaged may be lost with the connection that they were to be sent on.
+        always = set(FaultKind) - {FaultKind.LIFETIME} - set(FRAME_KINDS)
+        assert set(exchange.injected) >= always
+        assert len(set(exchange.injected) & set(FRAME_KINDS)) >= 4
         assert exchange.violations == []
         assert len(seen) > 30_000
 
