@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from quant_pipeline.commands import bars, demo, exchange, lake, report, revisions, stream, up, warehouse
+from quant_pipeline.commands import (
+    bars,
+    demo,
+    exchange,
+    lake,
+    report,
+    revisions,
+    stream,
+    up,
+    warehouse,
+)
 from quant_pipeline.commands.console import messages
 
 app = typer.Typer(

@@ -6,12 +6,14 @@ import gzip
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import polars as pl
 import psycopg
 import pytest
+from dbt.contracts.graph.manifest import Manifest
 from psycopg.conninfo import make_conninfo
 
 import streaming.exchange
@@ -52,22 +54,41 @@ def settings(catalog_server: str, tmp_path: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-def recorded_lake(catalog_server: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A lake that holds the recorded session and dbt's bars of it. Read it, never write it."""
-    with psycopg.connect(catalog_server, autocommit=True) as connection:
-        connection.execute("create database recorded")
-    settings = Settings(
-        home=tmp_path_factory.mktemp("recorded"),
-        catalog_dsn=make_conninfo(catalog_server, dbname="recorded"),
-    )
-    with lake.connect(settings=settings) as connection:
-        connection.register("recorded", _recorded_trades().to_arrow())
-        connection.execute("insert into raw.ticks by name select * from recorded")
-    ResidentDbt(settings).run()
-    return settings
+def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The dbt project, parsed once for all tests; parsing needs no lake."""
+    return ResidentDbt(Settings(home=tmp_path_factory.mktemp("parse"))).manifest
 
 
-def _recorded_trades() -> pl.DataFrame:
+@pytest.fixture(scope="session")
+def make_recorded_lake(
+    catalog_server: str, tmp_path_factory: pytest.TempPathFactory, dbt_manifest: Manifest
+) -> Callable[[str], Settings]:
+    """Makes a lake, by name, that holds the recorded session and dbt's bars of it."""
+
+    def make(name: str) -> Settings:
+        with psycopg.connect(catalog_server, autocommit=True) as connection:
+            connection.execute(f"create database {name}")
+        settings = Settings(
+            home=tmp_path_factory.mktemp(name),
+            catalog_dsn=make_conninfo(catalog_server, dbname=name),
+        )
+        with lake.connect(settings=settings) as connection:
+            connection.register("recorded", recorded_frames().to_arrow())
+            connection.execute("insert into raw.ticks by name select * from recorded")
+        ResidentDbt(settings, manifest=dbt_manifest).run()
+        return settings
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def recorded_lake(make_recorded_lake: Callable[[str], Settings]) -> Settings:
+    """The recorded session and its bars. Read it, never write it."""
+    return make_recorded_lake("recorded")
+
+
+@cache
+def recorded_frames() -> pl.DataFrame:
     """The trade frames of the recorded session, as the columns of raw.ticks."""
     rows = []
     for file in sorted(_RECORDING.glob("*.gz")):

@@ -35,7 +35,7 @@ def build(settings: Settings) -> dg.Definitions:
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
-        assets=[ticks.ticks, models, pair_day, taken],
+        assets=[ticks.ticks, ticks.archived_days, models, pair_day, taken],
         jobs=[bars_job, pair_job, snapshots_job],
         sensors=[sensors.ticks_landed(bars_job), sensors.bars_changed(pair_job)],
         schedules=[schedules.hourly_snapshots(snapshots_job, settings)],

@@ -38,7 +38,9 @@ def ticks_landed(bars_job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Observes new ticks; runs dbt when bars fall behind and nothing else does.",
     )
-    def sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult | dg.SkipReason:
+    def sensor(
+        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+    ) -> dg.SensorResult | dg.SkipReason:
         seen = json.loads(context.cursor) if context.cursor else {"snapshot": NEVER, "at": 0.0}
         now = datetime.now(UTC)
         events: list[dg.AssetObservation] = []
@@ -69,7 +71,9 @@ def bars_changed(pair_job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Finds the dates and pairs whose bars changed; runs those, a few at a time.",
     )
-    def sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult | dg.SkipReason:
+    def sensor(
+        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+    ) -> dg.SensorResult | dg.SkipReason:
         backlog = Backlog.loads(context.cursor)
         settings = lake.settings
         with lake.connect(read_only=True) as connection:

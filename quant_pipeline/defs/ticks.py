@@ -23,6 +23,18 @@ ticks = dg.AssetSpec(
     metadata={"schema": "lake.raw.ticks", "commits": "one a second, each a lake snapshot"},
 )
 
+archived_days = dg.AssetSpec(
+    dg.AssetKey(["raw", "archived_days"]),
+    group_name="raw",
+    description=(
+        "Days whose ticks retention has exported to Parquet and removed (`quant maintain`); their "
+        "bars are final."
+    ),
+    kinds={"duckdb", "parquet"},
+    owners=["team:capture"],
+    metadata={"schema": "lake.raw.archived_days"},
+)
+
 
 def observe(
     connection: duckdb.DuckDBPyConnection, commits: TickCommits, *, now: datetime

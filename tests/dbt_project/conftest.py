@@ -17,16 +17,10 @@ from quant_pipeline.settings import Settings
 RECORDING = Path(streaming.exchange.__file__).parent / "recordings" / "binance_spot_20240808"
 
 
-@pytest.fixture(scope="session")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """The dbt project, parsed once for all tests; parsing needs no lake."""
-    return ResidentDbt(Settings(home=tmp_path_factory.mktemp("parse"))).manifest
-
-
 @pytest.fixture
-def dbt(settings: Settings, manifest: Manifest) -> ResidentDbt:
+def dbt(settings: Settings, dbt_manifest: Manifest) -> ResidentDbt:
     """dbt on the test's own lake."""
-    return ResidentDbt(settings, manifest=manifest)
+    return ResidentDbt(settings, manifest=dbt_manifest)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,32 @@
+"""The definitions as a whole: what the Dagster UI shows, by name."""
+
+from __future__ import annotations
+
+import dagster as dg
+from syrupy.assertion import SnapshotAssertion
+
+
+def test_assets_jobs_sensors_and_schedules_are_these(
+    definitions: dg.Definitions, snapshot: SnapshotAssertion
+) -> None:
+    repository = definitions.get_repository_def()
+    graph = repository.asset_graph
+    assert {
+        "assets": {
+            key.to_user_string(): sorted(parent.to_user_string() for parent in node.parent_keys)
+            for key in sorted(graph.get_all_asset_keys())
+            if (node := graph.get(key))
+        },
+        "jobs": sorted(name for name in repository.job_names if not name.startswith("__")),
+        "sensors": sorted(each.name for each in repository.sensor_defs),
+        "schedules": {each.name: str(each.cron_schedule) for each in repository.schedule_defs},
+    } == snapshot
+
+
+def test_every_asset_says_what_it_is_and_whose(definitions: dg.Definitions) -> None:
+    graph = definitions.get_repository_def().asset_graph
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.group_name != "default", key

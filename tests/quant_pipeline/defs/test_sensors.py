@@ -1,0 +1,104 @@
+"""Sensors against a real lake: what is observed, and what is run for which change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+
+from quant_pipeline import catalog, lake
+from quant_pipeline.defs.resources import Lake
+from quant_pipeline.defs.sensors import bars_changed, ticks_landed
+from quant_pipeline.resident_loop import LOCK
+from quant_pipeline.settings import Settings
+
+_JOB = dg.define_asset_job("bars", selection="*")
+_TICK = "('binance', 'BTCUSDT', {id}, TIMESTAMP '{ts}', now()::TIMESTAMP, 61000.5, 0.01, true)"
+
+
+@pytest.fixture(scope="module")
+def busy_lake(make_recorded_lake: Callable[[str], Settings]) -> Settings:
+    """A lake of this module's own, with the recorded session and its bars."""
+    return make_recorded_lake("sensors")
+
+
+def _tick(
+    sensor: dg.SensorDefinition, settings: Settings, cursor: str | None = None
+) -> dg.SensorResult | dg.SkipReason:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(
+            instance=instance, cursor=cursor, resources={"lake": Lake(settings)}
+        )
+        outcome = sensor(context)
+    assert isinstance(outcome, dg.SensorResult | dg.SkipReason)
+    return outcome
+
+
+def _land(settings: Settings, trade_id: int, ts: str) -> None:
+    with lake.connect(settings=settings) as connection:
+        connection.execute(f"INSERT INTO raw.ticks VALUES {_TICK.format(id=trade_id, ts=ts)}")
+
+
+def test_an_empty_lake_is_no_work(settings: Settings) -> None:
+    assert isinstance(_tick(ticks_landed(_JOB), settings), dg.SkipReason)
+    outcome = _tick(bars_changed(_JOB), settings)
+    assert isinstance(outcome, dg.SensorResult)
+    assert not outcome.run_requests
+
+
+def test_ticks_without_bars_are_observed_and_resampled_once(settings: Settings) -> None:
+    _land(settings, 1, "2024-08-08 12:00:00")
+    first = _tick(ticks_landed(_JOB), settings)
+    assert isinstance(first, dg.SensorResult)
+    assert [request.run_key for request in first.run_requests or []] == [
+        f"bars@{_newest(settings)}"
+    ]
+    (observed,) = first.asset_events
+    assert observed.asset_key == dg.AssetKey(["raw", "ticks"])
+    assert observed.metadata["rows"].value == 1
+    again = _tick(ticks_landed(_JOB), settings, first.cursor)
+    assert isinstance(again, dg.SkipReason)
+
+
+def test_a_resident_dbt_is_left_to_do_its_work(settings: Settings) -> None:
+    _land(settings, 1, "2024-08-08 12:00:00")
+    with catalog.advisory_lock(lake.ensure(settings), LOCK):
+        outcome = _tick(ticks_landed(_JOB), settings)
+    assert isinstance(outcome, dg.SensorResult)
+    assert not outcome.run_requests
+    assert outcome.asset_events
+
+
+def test_both_recorded_days_are_run_and_then_nothing_more(busy_lake: Settings) -> None:
+    first = _tick(bars_changed(_JOB), busy_lake)
+    assert isinstance(first, dg.SensorResult)
+    assert sorted(request.partition_key or "" for request in first.run_requests or []) == [
+        "2024-08-08|BTCUSDT-ETHUSDT",
+        "2024-08-09|BTCUSDT-ETHUSDT",
+    ]
+    again = _tick(bars_changed(_JOB), busy_lake, first.cursor)
+    assert isinstance(again, dg.SensorResult)
+    assert not again.run_requests
+
+
+def test_a_late_tick_names_its_own_day_and_no_other(
+    busy_lake: Settings, dbt_manifest: object
+) -> None:
+    from quant_pipeline.resident_dbt import ResidentDbt
+
+    first = _tick(bars_changed(_JOB), busy_lake)
+    assert isinstance(first, dg.SensorResult)
+    _land(busy_lake, 3735600000, "2024-08-05 10:00:00")
+    ResidentDbt(busy_lake, manifest=dbt_manifest).run()  # type: ignore[arg-type]
+    outcome = _tick(bars_changed(_JOB), busy_lake, first.cursor)
+    assert isinstance(outcome, dg.SensorResult)
+    (request,) = outcome.run_requests or []
+    assert request.partition_key == "2024-08-05|BTCUSDT-ETHUSDT"
+    assert json.loads(outcome.cursor or "")["waiting"] == {}
+
+
+def _newest(settings: Settings) -> int:
+    with lake.connect(read_only=True, settings=settings) as connection:
+        return lake.current_snapshot(connection)
