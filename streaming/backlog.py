@@ -112,7 +112,7 @@ class Backlog:
         return not self._entries
 
     async def park(self) -> None:
-        """Put all that waits on disk, for the next start. Call after `run` was cancelled.
+        """Put all that waits on disk, for the next start. Call between `run` and `close`.
 
         Raises:
             SpoolFullError: the disk does not take it.

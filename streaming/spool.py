@@ -7,6 +7,7 @@ later. The batch keeps its (writer, sequence): a batch that had landed before a 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -86,7 +87,8 @@ class Spool:
                 os.fsync(file.fileno())
             partial.rename(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
             raise SpoolFullError(
                 error.errno, f"spool {self._folder} cannot be written: {error.strerror}"
             ) from error

@@ -1,0 +1,131 @@
+"""Batches wait in order, in memory and then on disk, until the lake takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import duckdb
+from capture_runs import until
+from test_landing import batch
+
+from streaming.backlog import Backlog
+from streaming.batch import Batch
+from streaming.clock import SystemClock
+from streaming.landing import Landing
+from streaming.spool import Spool
+
+
+class GatedLanding(Landing):
+    """Fails while the lake is away; remembers what landed, in order."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.hangs = threading.Event()
+        self.hangs.set()
+        self.landed: list[int] = []
+
+    def commit(self, batch: Batch, *, may_be_landed: bool) -> bool:
+        self.hangs.wait()
+        if self.is_away:
+            raise duckdb.IOException("the lake is away")
+        if batch.sequence in self.landed:
+            assert may_be_landed
+            return False
+        self.landed.append(batch.sequence)
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def backlog_of(
+    landing: Landing, folder: Path, *, spool_above_rows: int = 10**6, max_bytes: int = 10**9
+) -> AsyncIterator[Backlog]:
+    backlog = Backlog(
+        landing, Spool(folder, max_bytes), SystemClock(), spool_above_rows=spool_above_rows
+    )
+    task = asyncio.create_task(backlog.run())
+    try:
+        yield backlog
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await backlog.park()
+        backlog.close()
+
+
+async def test_an_outage_is_spooled_and_drained_in_order(tmp_path: Path) -> None:
+    landing = GatedLanding()
+    async with backlog_of(landing, tmp_path, spool_above_rows=20) as backlog:
+        landing.is_away = True
+        for sequence in range(40):
+            backlog.put(batch(sequence, 5 * sequence))
+        await until(lambda: backlog.memory_rows <= 20)
+        assert backlog.spooled_files >= 30
+        assert "away" in (backlog.last_error or "")
+        assert backlog.failing_s > 0
+        landing.is_away = False
+        assert await backlog.drained(30)
+        assert landing.landed == list(range(40))
+        assert (backlog.memory_rows, backlog.spooled_files, backlog.failing_s) == (0, 0, 0)
+
+
+async def test_what_an_earlier_run_spooled_lands_first(tmp_path: Path) -> None:
+    landing = GatedLanding()
+    landing.is_away = True
+    async with backlog_of(landing, tmp_path) as backlog:
+        for sequence in range(3):
+            backlog.put(batch(sequence))
+        assert not await backlog.drained(0.3)
+    assert len(Spool(tmp_path, 10**9)) == 3
+    landing.is_away = False
+    landing.landed = [0]  # the first had landed although its answer was lost
+    async with backlog_of(landing, tmp_path) as backlog:
+        backlog.put(batch(3))
+        assert await backlog.drained(30)
+    assert landing.landed == [0, 1, 2, 3]
+
+
+async def test_a_full_disk_is_an_alarm_and_nothing_is_dropped(tmp_path: Path) -> None:
+    landing = GatedLanding()
+    landing.is_away = True
+    async with backlog_of(landing, tmp_path, spool_above_rows=5, max_bytes=10_000) as backlog:
+        for sequence in range(30):
+            backlog.put(batch(sequence))
+        await until(lambda: backlog.alarm is not None)
+        assert "spool_max_mb" in (backlog.alarm or "")
+        assert backlog.memory_rows > 5
+        landing.is_away = False
+        assert await backlog.drained(30)
+        await until(lambda: backlog.alarm is None)
+    assert landing.landed == list(range(30))
+
+
+async def test_a_commit_that_hangs_does_not_hold_the_others_in_memory(tmp_path: Path) -> None:
+    landing = GatedLanding()
+    landing.hangs.clear()
+    async with backlog_of(landing, tmp_path, spool_above_rows=5) as backlog:
+        for sequence in range(10):
+            backlog.put(batch(sequence))
+        await until(lambda: backlog.spooled_files == 9)
+        assert backlog.memory_rows == 5  # the one that hangs
+        landing.hangs.set()
+        assert await backlog.drained(30)
+    assert landing.landed == list(range(10))
+
+
+async def test_a_damaged_file_does_not_stop_the_rest(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10**9)
+    paths = [spool.put(batch(sequence)) for sequence in range(3)]
+    paths[1].write_bytes(b"nothing")
+    landing = GatedLanding()
+    async with backlog_of(landing, tmp_path) as backlog:
+        assert await backlog.drained(30)
+    assert landing.landed == [0, 2]

@@ -1,0 +1,78 @@
+"""Spooled batches come back whole, in order, or not at all."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_landing import batch
+
+from streaming.batch import SessionRow
+from streaming.gaps import GapChanges, GapKey, GapRow
+from streaming.spool import DamagedSpoolError, Spool, SpoolFullError, decode, encode
+
+FULL = batch(
+    3,
+    gaps=GapChanges(
+        (GapKey("BTCUSDT", 1, 2),), (GapRow("BTCUSDT", 1, 2, 3, "stream", "repaired", 4, 2),)
+    ),
+    sessions=(SessionRow("s1", "wss://x", ("BTCUSDT", "ETHUSDT"), 1, None, None, 0),),
+)
+
+
+def test_a_batch_survives_the_disk() -> None:
+    back = decode(encode(FULL))
+    assert back == FULL
+    assert back.ticks.schema == FULL.ticks.schema
+
+
+@given(st.integers(0, len(encode(FULL)) - 1), st.integers(1, 255))
+def test_any_damage_is_noticed(at: int, change: int) -> None:
+    content = bytearray(encode(FULL))
+    content[at] ^= change
+    with pytest.raises(DamagedSpoolError):
+        decode(bytes(content))
+
+
+def test_batches_come_back_in_order_after_a_restart(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 10**9)
+    for sequence in (1, 0, 2):
+        spool.put(batch(sequence))
+    again = Spool(tmp_path / "spool", 10**9)
+    assert len(again) == 3
+    assert again.bytes == spool.bytes
+    assert [again.read(path).sequence for path in again.files()] == [0, 1, 2]
+    for path in list(again.files()):
+        again.remove(path)
+    assert again.bytes == 0
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_full_spool_refuses_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    size = len(encode(batch(0)))
+    spool = Spool(tmp_path / "spool", 2 * size + 10)
+    spool.put(batch(0))
+    spool.put(batch(1))
+    with pytest.raises(SpoolFullError, match="spool_max_mb") as caught:
+        spool.put(batch(2))
+    assert caught.value.errno == errno.EDQUOT
+    assert len(list((tmp_path / "spool").iterdir())) == 2
+
+
+def test_a_disk_that_refuses_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    with pytest.raises(SpoolFullError, match="cannot be written"):
+        Spool(tmp_path / "spool", 10**9).put(batch(0))
+
+
+def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", 10**9)
+    path = spool.put(batch(0))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DamagedSpoolError):
+        spool.read(path)
+    assert path.with_suffix(".damaged").exists()
+    assert len(spool) == 0
