@@ -55,7 +55,7 @@ def engle_granger_size(pairs: int) -> str:
     rows = []
     for n in (250, 500, 1_440):
         y, x = walks(rng, pairs, n), walks(rng, pairs, n)
-        for method in ("aic", "bic"):
+        for method in ("aic", "bic", "t-stat"):
             results = [
                 analytics.engle_granger(a, b, method=method) for a, b in zip(y, x, strict=True)
             ]
@@ -63,7 +63,7 @@ def engle_granger_size(pairs: int) -> str:
             rows.append(
                 (
                     f"{n:,}",
-                    method.upper(),
+                    method if method == "t-stat" else method.upper(),
                     share(result.rejects(LEVEL) for result in results),
                     share(pvalues(statistics, "c", 1) < LEVEL),
                 )
@@ -126,44 +126,50 @@ def unit_root_tests(series: int, n: int) -> str:
 
 def false_discoveries(universes: int, symbols: int, n: int, planted: int) -> str:
     """Scan universes of walks in which ``planted`` disjoint pairs are cointegrated."""
-    rng = np.random.default_rng(3 + planted)
-    outcomes: dict[str, list[tuple[float, bool, float]]] = {"qvalue": [], "qvalue_by": []}
-    naive: list[float] = []
-    names = [f"S{index}" for index in range(symbols)]
-    for _ in range(universes):
-        prices = walks(rng, symbols, n)
-        errors = reverting(rng, planted, n, 10.0)
-        for pair in range(planted):
-            prices[2 * pair + 1] = prices[2 * pair] * rng.uniform(0.5, 2.0) + errors[pair]
-        found = analytics.scan(pl.DataFrame(dict(zip(names, prices, strict=True))))
-        number = {name: index for index, name in enumerate(names)}
-        y = np.array([number[name] for name in found["y"]])
-        x = np.array([number[name] for name in found["x"]])
-        true = (y // 2 == x // 2) & (np.maximum(y, x) < 2 * planted)
-        naive.append(float((found["pvalue"].to_numpy() <= LEVEL)[~true].sum()))
-        for column, record in outcomes.items():
-            hit = found[column].to_numpy() <= LEVEL
-            false = float((hit & ~true).sum())
-            power = float(hit[true].mean()) if planted else float("nan")
-            record.append((false / max(hit.sum(), 1), false > 0, power))
+    controls = {"qvalue": "Benjamini–Hochberg", "qvalue_by": "Benjamini–Yekutieli"}
     rows = []
-    for column, name in (("qvalue", "Benjamini–Hochberg"), ("qvalue_by", "Benjamini–Yekutieli")):
-        proportion, _, power = np.array(outcomes[column], dtype=float).T
-        error = 1.96 * proportion.std() / np.sqrt(universes)
-        rows.append(
-            (
-                name,
-                f"{100 * proportion.mean():.1f} % ± {100 * error:.1f}",
-                "–" if not planted else f"{100 * power.mean():.1f} %",
-            )
-        )
-    rows.append(("none: p ≤ 0.05", f"{np.mean(naive):.0f} false pairs a scan", "–"))
+    for method in ("aic", "t-stat"):
+        rng = np.random.default_rng(3 + planted)  # both methods see the same universes
+        proportions: dict[str, list[float]] = {column: [] for column in controls}
+        powers: dict[str, list[float]] = {column: [] for column in controls}
+        naive: list[float] = []
+        for _ in range(universes):
+            prices, true = planted_universe(rng, symbols, n, planted)
+            found = analytics.scan(prices, method=method)
+            is_true = np.array([pair in true for pair in zip(found["y"], found["x"], strict=True)])
+            naive.append(float((found["pvalue"].to_numpy() <= LEVEL)[~is_true].sum()))
+            for column in controls:
+                hit = found[column].to_numpy() <= LEVEL
+                proportions[column].append(float((hit & ~is_true).sum()) / max(hit.sum(), 1))
+                powers[column].append(float(hit[is_true].mean()) if planted else np.nan)
+        for column, control in controls.items():
+            mean, spread = np.mean(proportions[column]), np.std(proportions[column])
+            error = 1.96 * spread / np.sqrt(universes)
+            power = f"{100 * np.mean(powers[column]):.1f} %" if planted else "–"
+            rate = f"{100 * mean:.1f} % ± {100 * error:.1f}"
+            rows.append((method.upper() if method == "aic" else method, control, rate, power))
+        label = method.upper() if method == "aic" else method
+        rows.append((label, "none (p ≤ 0.05)", f"{np.mean(naive):.0f} false a scan", "–"))
     what = f"{planted} planted pairs (half-life 10)" if planted else "nothing planted"
     return table(
         f"False-discovery rate at 5 % of {universes} scans: {symbols} symbols × {n:,} bars, {what}",
-        ("control", "false discoveries", "planted directions found"),
+        ("lags by", "control", "false discoveries", "planted directions found"),
         rows,
     )
+
+
+def planted_universe(
+    rng: np.random.Generator, symbols: int, n: int, planted: int
+) -> tuple[pl.DataFrame, set[tuple[str, str]]]:
+    """Random walks, the first ``planted`` pairs of them cointegrated, and those ordered pairs."""
+    prices = walks(rng, symbols, n)
+    errors = reverting(rng, planted, n, 10.0)
+    true = set()
+    for pair in range(planted):
+        prices[2 * pair + 1] = prices[2 * pair] * rng.uniform(0.5, 2.0) + errors[pair]
+        one, other = f"S{2 * pair}", f"S{2 * pair + 1}"
+        true |= {(one, other), (other, one)}
+    return pl.DataFrame({f"S{index}": row for index, row in enumerate(prices)}), true
 
 
 def half_life_coverage(series: int) -> str:
@@ -195,13 +201,28 @@ def system_tests(count: int, n: int) -> str:
             (
                 name,
                 share(analytics.phillips_ouliaris(a, b).rejects(LEVEL) for a, b in pairs),
-                share(analytics.johansen(np.column_stack(p), lags=1).rank > 0 for p in pairs),
+                *(
+                    share(
+                        analytics.johansen(
+                            np.column_stack(p), lags=1, restricted_constant=restricted
+                        ).rank
+                        > 0
+                        for p in pairs
+                    )
+                    for restricted in (False, True)
+                ),
                 share(analytics.gregory_hansen(a, b, lags=0).rejects("5%") for a, b in pairs),
             )
         )
     return table(
         f"Other tests of no cointegration at 5 %, {count} pairs of {n} bars",
-        ("pairs", "Phillips–Ouliaris", "Johansen trace", "Gregory–Hansen"),
+        (
+            "pairs",
+            "Phillips–Ouliaris",
+            "Johansen trace, free constant",
+            "Johansen trace, restricted constant",
+            "Gregory–Hansen",
+        ),
         rows,
     )
 
@@ -215,7 +236,7 @@ def main() -> None:
         engle_granger_power(300),
         false_discoveries(100, 30, 1_440, 0),
         false_discoveries(100, 30, 1_440, 5),
-        unit_root_tests(500, 500),
+        unit_root_tests(300, 500),
         half_life_coverage(1_000),
         system_tests(200, 300),
     ]

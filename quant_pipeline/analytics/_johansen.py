@@ -87,7 +87,8 @@ def johansen(
         Lagged differences: a VAR of order lags + 1. R's urca calls that order K.
     restricted_constant : bool
         Put the constant inside the cointegrating relation instead (urca's ecdet="const"), so that
-        the levels do not drift; ``det_order`` is then not used.
+        the levels do not drift; ``det_order`` is then not used. The right choice for prices without
+        drift: the free constant's critical values suppose one, and reject too often without it.
     seasons : int, optional
         Centred seasonal dummies of that period, with ``restricted_constant`` only.
 

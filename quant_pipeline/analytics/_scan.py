@@ -77,6 +77,15 @@ def scan(
         family: "gaps" (values missing within a series), "constant", "collinear" (the residuals
         are mostly rounding), "too short", "degenerate" (the ADF regression does not exist).
 
+    Notes
+    -----
+    Decide by ``qvalue_by``: pairs that share a series are dependent, which Benjamini–Hochberg does
+    not allow for in general. And no q-value is better than its p-values: where a price holds a
+    mean-reverting part of its own, AIC leaves too few lags and pairs with *other* series are
+    rejected too often (Schwert, 1989); ``method="t-stat"`` suffers less and finds less. Simulated
+    scans with planted pairs had 17.6 % false discoveries at 5 % by ``qvalue`` and 4.2 % by
+    ``qvalue_by`` (docs/statistics_simulations.md).
+
     Raises
     ------
     ValueError
@@ -86,7 +95,7 @@ def scan(
     References
     ----------
     Engle and Granger (1987), Econometrica 55(2); Benjamini and Yekutieli (2001), Annals of
-    Statistics 29(4).
+    Statistics 29(4); Schwert (1989), J. Business & Economic Statistics 7(2).
 
     Examples
     --------
