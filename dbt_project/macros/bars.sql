@@ -149,9 +149,13 @@ rolled_up as (
 ),
 
 bars as (
-    select *
+    select stored.*
     from stored
-    anti join touched using (venue, symbol, bucket)
+    anti join touched
+        on
+            stored.venue = touched.venue
+            and stored.symbol = touched.symbol
+            and stored.bucket = touched.bucket
     union all
     select
         {{ bar_columns() }}

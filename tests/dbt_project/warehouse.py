@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import duckdb
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from quant_pipeline import lake
+from quant_pipeline import compaction, lake
 from quant_pipeline.settings import Settings
 from tests.dbt_project.polars_bars import COLUMNS, bars
 
@@ -33,20 +32,15 @@ def land(settings: Settings, *batches: pl.DataFrame) -> None:
             connection.execute("insert into raw.ticks select * from batch")
 
 
-def compact(connection: duckdb.DuckDBPyConnection) -> None:
-    """What maintenance does: merge small files everywhere, rewrite deleted rows away in bars."""
-    for table in BAR_TABLES:
-        schema, name = table.split(".")
-        known = connection.execute(
-            "select count(*) from duckdb_tables() where schema_name = ? and table_name = ?",
-            (schema, name),
-        ).fetchone()
-        if known == (1,):
-            connection.execute(
-                f"call ducklake_rewrite_data_files('lake', '{name}', schema => '{schema}',"
-                " delete_threshold => 0.1)"
-            )
-    connection.execute("call ducklake_merge_adjacent_files('lake')")
+def compact(settings: Settings) -> None:
+    """What maintenance does: merge ticks beside everybody, the dbt tables while no dbt runs."""
+    with lake.connect(settings=settings) as connection:
+        compaction.merge(connection, "raw", "ticks", below_bytes=None)
+        with compaction.no_dbt(lake.ensure(settings), wait_s=60):
+            for table in compaction.table_files(connection):
+                if table.schema in compaction.DBT_SCHEMAS:
+                    compaction.rewrite(connection, table.schema, table.table, everything=True)
+                    compaction.merge(connection, table.schema, table.table, below_bytes=None)
 
 
 def read(settings: Settings, table: str) -> pl.DataFrame:

@@ -10,7 +10,7 @@ touched as (
         symbol,
         time_bucket(interval '1 second', ts) as bucket
     from {{ ref('stg_ticks') }}
-    where landed_snapshot > (select coalesce(max(src_snapshot), -1) from stored)
+    where landed_snapshot > (select coalesce(max(stored.src_snapshot), -1) from stored)
 ),
 
 ticks as (
@@ -22,8 +22,8 @@ ticks as (
             and landed.symbol = touched.symbol
             and time_bucket(interval '1 second', landed.ts) = touched.bucket
     where
-        landed.ts >= (select min(bucket) from touched)
-        and landed.ts < (select max(bucket) + interval '1 second' from touched)
+        landed.ts >= (select min(earliest.bucket) from touched as earliest)
+        and landed.ts < (select max(latest.bucket) + interval '1 second' from touched as latest)
 ),
 
 trades as not materialized (
@@ -35,9 +35,13 @@ fresh as (
 ),
 
 bars as (
-    select *
+    select stored.*
     from stored
-    anti join touched using (venue, symbol, bucket)
+    anti join touched
+        on
+            stored.venue = touched.venue
+            and stored.symbol = touched.symbol
+            and stored.bucket = touched.bucket
     union all
     select
         {{ bar_columns() }}

@@ -9,7 +9,9 @@ with bars as (
         bucket,
         trade_count,
         quote_volume,
-        bucket - lag(bucket) over (partition by venue, symbol order by bucket) as since_previous,
+        bucket - lag(bucket) over (
+            partition by venue, symbol order by bucket
+        ) as since_previous,
         {{ rules[timeframe].min_trades }} as min_trades,
         {{ rules[timeframe].min_quote_volume }} as min_quote_volume,
         interval '{{ rules[timeframe].max_staleness }}' as max_staleness
@@ -23,7 +25,7 @@ spreads as (
         venue,
         symbol,
         bucket,
-        -- The widest of what is defined: each is an estimate, and a filter errs on the careful side.
+        -- The widest of what is defined: each is an estimate, and a filter errs on the safe side.
         greatest(roll_spread, corwin_schultz_spread, abdi_ranaldo_spread) as spread
     from {{ ref('illiquidity_1h') }}
 ),

@@ -8,19 +8,26 @@
 ) }}
 {{ with_touched_rows(ref('volume_profile_1h'), 'src_snapshot', 'bucket', '1 day') }},
 
+hourly as (
+    select
+        *,
+        time_bucket(interval '1 day', bucket) as day_start
+    from touched_rows
+),
+
 bins as (
     select
         venue,
         symbol,
-        time_bucket(interval '1 day', touched_rows.bucket) as bucket,
+        day_start as bucket,
         bin_index,
         any_value(bin_width) as bin_width,
         {{ exact_sum('volume') }} as volume,
         {{ exact_sum('buy_volume') }} as buy_volume,
         cast(sum(trade_count) as bigint) as trade_count,
         max(src_snapshot) as src_snapshot
-    from touched_rows
-    group by venue, symbol, time_bucket(interval '1 day', touched_rows.bucket), bin_index
+    from hourly
+    group by venue, symbol, day_start, bin_index
 ),
 
 {{ profile_from_bins('bins') }}

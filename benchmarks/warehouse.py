@@ -1,0 +1,297 @@
+"""The warehouse at 1M, 10M and 100M ticks of history, and beside other resamplers.
+
+    uv run --group bench python -m benchmarks.warehouse    # all sizes; 100M needs 5 GB of disk
+    uv run --group bench python -m benchmarks.warehouse --sizes 1 10
+
+Histories are synthetic (20 symbols, seeded) and kept under data/benchmarks/warehouse, so that a
+second run only measures. Prints one table; exits 1 if a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from quant_pipeline import catalog, compaction, lake
+from quant_pipeline.resident_dbt import ResidentDbt
+from quant_pipeline.settings import ROOT, Settings
+
+FOLDER = ROOT / "data" / "benchmarks" / "warehouse"
+SYMBOLS = 20
+TICKS_PER_SECOND = 8  # a symbol; a busy pair of a large exchange
+FRESH = 50_000
+REPEATS = 5
+BARS = ("ohlc_1s", "ohlc_1m", "ohlc_5m")
+PEERS_TICKS = 10_000_000
+
+_TICKS = f"""
+    select
+        'binance' as venue,
+        'S' || lpad(cast(i % {SYMBOLS} as varchar), 2, '0') || 'USDT' as symbol,
+        i // {SYMBOLS} as trade_id,
+        timestamp '2024-01-01' + to_microseconds(
+            (i // {SYMBOLS}) * {1_000_000 // TICKS_PER_SECOND} + cast(hash(i) % 100_000 as bigint)) as ts,
+        ts + interval '30 milliseconds' as received_at,
+        round(100 + 20 * sin(i / 5e6) + (hash(i + 1) % 1000) / 1000, 2) as price,
+        ((hash(i + 2) % 100_000) + 1) / 1e5 as quantity,
+        hash(i + 3) % 2 = 0 as is_buyer_maker
+    from range({{first}}, {{last}}) as numbers(i)
+"""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One line of the table."""
+
+    what: str
+    value: str
+    target: str
+    met: bool | None
+
+
+def main() -> None:
+    """Measure and print; exit 1 if a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 100], help="million ticks")
+    parser.add_argument("--no-peers", action="store_true", help="leave pandas, Polars, chdb out")
+    arguments = parser.parse_args()
+    lines: list[Measurement] = []
+    fresh_s: dict[int, float] = {}
+    for millions in sorted(arguments.sizes):
+        fresh_s[millions] = _measure_size(millions, lines)
+    if len(fresh_s) > 1:
+        small, large = min(fresh_s), max(fresh_s)
+        ratio = fresh_s[large] / fresh_s[small]
+        lines.append(
+            Measurement(
+                f"fresh ticks at {large}M over {small}M", f"{ratio:.2f}×", "≤ 1.5×", ratio <= 1.5
+            )
+        )
+    if not arguments.no_peers:
+        lines += _peers()
+    _print(lines)
+    sys.exit(any(line.met is False for line in lines))
+
+
+def _measure_size(millions: int, lines: list[Measurement]) -> float:
+    """All measurements on one history; returns the seconds that fresh ticks take."""
+    settings = Settings(home=FOLDER / f"{millions}M")
+    ticks = millions * 1_000_000
+    landed = _generate(settings, ticks)
+    dbt = ResidentDbt(settings)
+    with lake.connect(settings=settings) as connection:
+        files = {each.name: each for each in compaction.table_files(connection)}
+    per_tick = files["raw.ticks"].bytes / landed
+    lines.append(
+        Measurement(f"{millions}M: bytes per tick", f"{per_tick:.1f}", "≤ 12", per_tick <= 12)
+    )
+    rebuild_s = _model_seconds(dbt, full_refresh=True)
+    rate = landed / rebuild_s / 1e6
+    goal = millions >= 100
+    lines.append(
+        Measurement(
+            f"{millions}M: full rebuild of 1s/1m/5m",
+            f"{rebuild_s:.1f} s, {rate:.1f}M ticks/s",
+            "≥ 5M ticks/s" if goal else "",
+            rate >= 5 if goal else None,
+        )
+    )
+    fresh = []
+    for _ in range(REPEATS):
+        landed = _land(settings, landed, landed + FRESH)
+        fresh.append(_model_seconds(dbt))
+    fresh_s = sorted(fresh)[REPEATS // 2]
+    lines.append(Measurement(f"{millions}M: {FRESH:,} fresh ticks", f"{fresh_s:.2f} s", "", None))
+    late_s, touched, buckets = _late(settings, dbt, ticks)
+    share = touched / buckets
+    lines.append(
+        Measurement(
+            f"{millions}M: 2 % late ticks, {touched:,} of {buckets:,} seconds touched",
+            f"{late_s:.1f} s, {late_s / rebuild_s:.2f} of a rebuild for {share:.2f} of the bars",
+            "",
+            None,
+        )
+    )
+    read_s = _read_pair(settings)
+    lines.append(
+        Measurement(
+            f"{millions}M: two days of 1m bars of a pair into Polars",
+            f"{read_s * 1e3:.0f} ms",
+            "≤ 50 ms",
+            read_s <= 0.05,
+        )
+    )
+    catalog.stop(settings)
+    return fresh_s
+
+
+def _generate(settings: Settings, ticks: int) -> int:
+    """Fill the lake up to `ticks` if it holds fewer; returns how many there are on time."""
+    with lake.connect(settings=settings) as connection:
+        row = connection.execute(
+            "select coalesce(max(trade_id) + 1, 0) from raw.ticks where symbol = 'S00USDT'"
+        ).fetchone()
+        assert row is not None
+        landed = int(row[0]) * SYMBOLS
+        for first in range(landed, ticks, 5_000_000):
+            last = min(first + 5_000_000, ticks)
+            _insert(connection, first, last)
+            landed = last
+        compaction.merge(connection, "raw", "ticks", below_bytes=None)
+    return landed
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, first: int, last: int) -> None:
+    # 2 % are held back, to arrive late.
+    connection.execute(
+        "insert into raw.ticks select * from ("
+        + _TICKS.format(first=first, last=last)
+        + ") where hash(trade_id, symbol) % 50 <> 0"
+    )
+
+
+def _land(settings: Settings, first: int, last: int) -> int:
+    with lake.connect(settings=settings) as connection:
+        connection.execute("insert into raw.ticks " + _TICKS.format(first=first, last=last))
+    return last
+
+
+def _late(settings: Settings, dbt: ResidentDbt, ticks: int) -> tuple[float, int, int]:
+    """Land what was held back; seconds of the models, seconds touched, seconds with a bar."""
+    with lake.connect(settings=settings) as connection:
+        connection.execute(
+            "insert into raw.ticks select * from ("
+            + _TICKS.format(first=0, last=ticks)
+            + ") where hash(trade_id, symbol) % 50 = 0"
+        )
+        snapshot = lake.current_snapshot(connection)
+    seconds = _model_seconds(dbt)
+    with lake.connect(read_only=True, settings=settings) as connection:
+        row = connection.execute(
+            "select count(*) filter (src_snapshot >= ?), count(*) from bars.ohlc_1s", [snapshot]
+        ).fetchone()
+    assert row is not None
+    return seconds, int(row[0]), int(row[1])
+
+
+def _model_seconds(dbt: ResidentDbt, *, full_refresh: bool = False) -> float:
+    """Seconds that dbt reports for the bar models."""
+    run = dbt.run(select=["stg_ticks", "ohlc_revisions", *BARS], full_refresh=full_refresh)
+    return sum(node.seconds for node in run.nodes if node.name in BARS)
+
+
+def _read_pair(settings: Settings) -> float:
+    query = (
+        "select * from bars.ohlc_1m where symbol in ('S00USDT', 'S01USDT')"
+        " and bucket >= timestamp '2024-01-01' and bucket < timestamp '2024-01-03'"
+    )
+    with lake.connect(read_only=True, settings=settings) as connection:
+        times = []
+        for _ in range(REPEATS + 1):
+            started = time.perf_counter()
+            connection.execute(query).pl()
+            times.append(time.perf_counter() - started)
+    return sorted(times[1:])[REPEATS // 2]
+
+
+# --- other resamplers, on the same ten million ticks in one Parquet file ---------------------
+
+
+def _peers() -> list[Measurement]:
+    file = FOLDER / "ten_million.parquet"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        duckdb.connect().execute(
+            f"copy ({_TICKS.format(first=0, last=PEERS_TICKS)} order by symbol, ts, trade_id)"
+            f" to '{file}' (compression zstd)"
+        )
+    peers: dict[str, Callable[[Path], int]] = {
+        "DuckDB SQL": _duckdb_minutes,
+        "Polars group_by_dynamic": _polars_minutes,
+        "chdb": _chdb_minutes,
+        "pandas groupby().resample": _pandas_minutes,
+    }
+    lines, counts = [], set()
+    for name, resample in peers.items():
+        started = time.perf_counter()
+        counts.add(resample(file))
+        seconds = time.perf_counter() - started
+        rate = PEERS_TICKS / seconds / 1e6
+        lines.append(
+            Measurement(
+                f"10M ticks to 1m bars: {name}", f"{seconds:.2f} s, {rate:.1f}M/s", "", None
+            )
+        )
+    assert len(counts) == 1, f"the peers disagree on how many bars there are: {counts}"
+    return lines
+
+
+def _duckdb_minutes(file: Path) -> int:
+    frame = duckdb.connect().sql(
+        "select symbol, time_bucket(interval '1 minute', ts) as bucket,"
+        " arg_min(price, ts) as open, max(price) as high, min(price) as low,"
+        " arg_max(price, ts) as close, sum(quantity) as volume"
+        f" from '{file}' group by all"
+    )
+    return frame.pl().height
+
+
+def _polars_minutes(file: Path) -> int:
+    price = pl.col("price")
+    return (
+        pl.read_parquet(file, columns=["symbol", "ts", "price", "quantity"])
+        .sort("symbol", "ts")
+        .group_by_dynamic("ts", every="1m", group_by="symbol")
+        .agg(
+            open=price.first(),
+            high=price.max(),
+            low=price.min(),
+            close=price.last(),
+            volume=pl.col("quantity").sum(),
+        )
+        .height
+    )
+
+
+def _chdb_minutes(file: Path) -> int:
+    import chdb
+
+    table = chdb.query(
+        "select symbol, toStartOfMinute(ts) as bucket, argMin(price, ts) as open,"
+        " max(price) as high, min(price) as low, argMax(price, ts) as close,"
+        f" sum(quantity) as volume from file('{file}', Parquet) group by symbol, bucket",
+        "ArrowTable",
+    )
+    return int(table.num_rows)
+
+
+def _pandas_minutes(file: Path) -> int:
+    import pandas as pd
+
+    frame = pd.read_parquet(file, columns=["symbol", "ts", "price", "quantity"]).set_index("ts")
+    resampled = frame.groupby("symbol").resample("1min")
+    bars = pd.concat([resampled["price"].ohlc(), resampled["quantity"].sum()], axis=1)
+    return int(bars["open"].notna().sum())
+
+
+def _print(lines: list[Measurement]) -> None:
+    table = Table(title="Warehouse")
+    for column in ("what", "measured", "target", ""):
+        table.add_column(column)
+    marks = {True: "met", False: "MISSED", None: ""}
+    for line in lines:
+        table.add_row(line.what, line.value, line.target, marks[line.met])
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
