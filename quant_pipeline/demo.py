@@ -19,7 +19,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
@@ -29,6 +29,9 @@ from quant_pipeline.supervision import quant
 from streaming.exchange.market import Trade
 from streaming.exchange.recording import SHIPPED, read_events, recording_files
 from streaming.exchange.server import LocalExchange
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 PAIR = Pair(*SYMBOLS)
@@ -278,10 +281,16 @@ def materialise(settings: Settings, job_name: str, *, partition_key: str | None 
             raise_on_error=False,
         )
     if not outcome.success:
-        failures = [
-            str(event.event_specific_data) for event in outcome.all_events if event.is_failure
-        ]
-        raise DemoError(f"Dagster job {job_name!r} failed: {'; '.join(failures)}")
+        raise DemoError(
+            f"Dagster job {job_name!r} failed: {'; '.join(_reasons(outcome))}; "
+            f"see {log} and the run in the Dagster UI"
+        )
+
+
+def _reasons(outcome: dg.ExecuteInProcessResult) -> list[str]:
+    """Why each failed step failed, without stack traces."""
+    failures = [event.step_failure_data for event in outcome.all_events if event.is_step_failure]
+    return [each.error.message.strip() for each in failures if each.error is not None]
 
 
 # --- check ----------------------------------------------------------------------------------

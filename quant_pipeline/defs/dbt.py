@@ -75,7 +75,8 @@ def assets(dbt_project: DbtProject) -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         config: DbtConfig,
     ) -> Iterator[Any]:
-        command = ["build" if config.tests else "run"]
+        # dbt's unit tests are about the models' code, not about the lake: they belong to CI
+        command = ["build", "--exclude-resource-type", "unit_test"] if config.tests else ["run"]
         if config.full_refresh:
             command.append("--full-refresh")
         events: list[Any] = []
