@@ -39,7 +39,8 @@ _TICKS = f"""
         'S' || lpad(cast(i % {SYMBOLS} as varchar), 2, '0') || 'USDT' as symbol,
         i // {SYMBOLS} as trade_id,
         timestamp '2024-01-01' + to_microseconds(
-            (i // {SYMBOLS}) * {1_000_000 // TICKS_PER_SECOND} + cast(hash(i) % 100_000 as bigint)) as ts,
+            (i // {SYMBOLS}) * {1_000_000 // TICKS_PER_SECOND}
+            + cast(hash(i) % 100_000 as bigint)) as ts,
         ts + interval '30 milliseconds' as received_at,
         round(100 + 20 * sin(i / 5e6) + (hash(i + 1) % 1000) / 1000, 2) as price,
         ((hash(i + 2) % 100_000) + 1) / 1e5 as quantity,
