@@ -23,6 +23,8 @@ FULL_WIDTH: Final = 720
 HALF_WIDTH: Final = 340
 
 SIGNED: Final = "datum.value == 0 ? '0' : replace(format(datum.value, '+~g'), '-', '−')"
+GROUPED: Final = "replace(format(datum.value, ',~r'), '-', '−')"
+SHORT: Final = "datum.value == 0 ? '0' : replace(format(datum.value, '.3~s'), '-', '−')"
 PLAIN: Final = "replace(format(datum.value, '~g'), '-', '−')"
 
 _CLOCK: Final = (

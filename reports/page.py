@@ -223,6 +223,30 @@ def render(page: Page) -> str:
     )
 
 
+def still(chart: Chart, title: str, mode: theme.Mode = "light") -> str:
+    """A chart under a title as SVG on its own, for previews and e-mail."""
+    from reports import vega
+
+    window = chart.time.window if chart.time else None
+    brush = chart.time.brush if chart.time else None
+    colours = theme.tokens(mode)
+    spec = vega.compile_chart(chart.draw(colours), mode, window=window, brush=brush)
+    spec |= {
+        "background": colours["bg"],
+        "padding": 14,
+        "title": {
+            "text": title,
+            "anchor": "start",
+            "fontSize": 15,
+            "offset": 14,
+            "color": colours["ink"],
+            "font": theme.SANS.replace("'", ""),
+        },
+    }
+    frames = {name: rows(frame) for name, frame in chart.frames.items()}
+    return vega.still_svg(spec, _with_cursor(chart, frames))
+
+
 def table_files(frame: pl.DataFrame, stem: str, label: str) -> list[Download]:
     """The rows of `frame` as CSV and Parquet downloads."""
     csv, parquet = io.BytesIO(), io.BytesIO()
@@ -323,11 +347,18 @@ def _draw(chart: Chart, frames: Mapping[str, list[dict[str, Any]]]) -> tuple[dic
     brush = chart.time.brush if chart.time else None
     spec = vega.compile_chart(chart.draw(theme.tokens("css")), "css", window=window, brush=brush)
     data = {name: frames[name] for name in chart.frames}
-    if chart.time:
-        data |= {"hover": [], "last": frames[chart.time.frame][-1:]}
-    svg = vega.still_svg(spec, data, prefix=chart.key)
+    svg = vega.still_svg(spec, _with_cursor(chart, data), prefix=chart.key)
     label = Markup('<svg role="img" aria-label="{}"').format(chart.description)
     return spec, svg.replace("<svg", label, 1)
+
+
+def _with_cursor(
+    chart: Chart, frames: Mapping[str, list[dict[str, Any]]]
+) -> dict[str, list[dict[str, Any]]]:
+    """The frames with those that the crosshair and the end labels read."""
+    if chart.time is None:
+        return dict(frames)
+    return {**frames, "hover": [], "last": frames[chart.time.frame][-1:]}
 
 
 def _download_link(download: Download) -> Markup:

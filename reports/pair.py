@@ -78,23 +78,9 @@ def compose(statistics: PairStatistics, context: Context) -> Page:
 
 def preview(statistics: PairStatistics, mode: theme.Mode = "light") -> str:
     """Prices and spread as a small still SVG, with the verdict as its title."""
-    from reports import vega
-
     if isinstance(statistics.hedge.ols, Undefined):
         return _empty_preview(statistics, mode)
-    chart = prices.chart(statistics)
-    assert chart.time is not None
-    spec = vega.compile_chart(
-        chart.draw(theme.tokens(mode)), mode, window=chart.time.window, brush=chart.time.brush
-    )
-    spec |= {
-        "background": theme.tokens(mode)["bg"],
-        "padding": 14,
-        "title": {"text": headline(statistics), "anchor": "start", "fontSize": 15, "offset": 14},
-    }
-    rows = {name: page.rows(frame) for name, frame in chart.frames.items()}
-    rows |= {"hover": [], "last": rows[chart.time.frame][-1:]}
-    return vega.still_svg(spec, rows)
+    return page.still(prices.chart(statistics), headline(statistics), mode)
 
 
 def publish(statistics: PairStatistics, settings: Settings) -> Published:

@@ -24,6 +24,8 @@ Row = Mapping[str, Cell]
 
 _STUB: Final = "stub"
 _GROUP: Final = "group"
+_LONG: Final = 24
+"""Rows beyond which a table may be cut between two rows on paper, its header repeated."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,12 @@ def render(table: Table) -> Markup:
     body, footnotes = _lift_footnotes(body)
     note = Markup("<span>{}</span>").format(table.note) if table.note else ""
     return Markup(
-        '<div class="table" id="{key}"><p class="caption" id="{caption_id}"><b>{caption}</b>{note}'
+        '<div class="table{long}" id="{key}"><p class="caption" id="{caption_id}"><b>{caption}</b>{note}'
         '</p><div class="scroll" role="region" tabindex="0" aria-labelledby="{caption_id}">'
         "{body}</div>{footnotes}</div>"
     ).format(
         key=table.key,
+        long=" long" if len(table.rows) > _LONG else "",
         caption_id=caption_id,
         caption=table.caption,
         note=note,

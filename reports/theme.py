@@ -27,7 +27,6 @@ LIGHT: Final[Tokens] = {
     "alert": "#990f3d",
     "band": "#7d848c",
     "low": "#b0520a",
-    "mid": "#f4f1ea",
     "high": "#0f5499",
 }
 DARK: Final[Tokens] = {
@@ -43,7 +42,6 @@ DARK: Final[Tokens] = {
     "alert": "#ff8cab",
     "band": "#8d949c",
     "low": "#f2a24e",
-    "mid": "#1c2025",
     "high": "#74b3f4",
 }
 _CSS: Final[Tokens] = {name: f"var(--{name})" for name in LIGHT}

@@ -68,6 +68,59 @@ def pair(
     _made(lambda: _pair_report(settings, legs, _date(date), timeframe), open_page)
 
 
+@app.command()
+def symbol(
+    symbol: Annotated[str, typer.Argument(help="Symbol, as BTCUSDT")],
+    date: DateOption = None,
+    timeframe: TimeframeOption = None,
+    open_page: OpenOption = False,
+) -> None:
+    """Make the report of a symbol for a UTC date.
+
+    Example: quant report symbol BTCUSDT --date 2024-08-08
+    """
+    settings = settings_module.get()
+    checked = settings_module.check_symbol(symbol)
+    _made(lambda: _symbol_report(settings, checked, _date(date), timeframe), open_page)
+
+
+@app.command()
+def universe(
+    date: DateOption = None,
+    days: Annotated[int, typer.Option(min=1, help="UTC dates in the window.")] = 1,
+    timeframe: TimeframeOption = None,
+    open_page: OpenOption = False,
+) -> None:
+    """Scan every pair of the captured symbols and make the report.
+
+    Example: quant report universe --days 30 --timeframe 5m
+    """
+    settings = settings_module.get()
+    size = timeframe or settings.snapshot_timeframe
+    _made(lambda: _universe_report(settings, _date(date), days, size), open_page)
+
+
+@app.command()
+def quality(date: DateOption = None, open_page: OpenOption = False) -> None:
+    """Make the report on a UTC date's capture.
+
+    Example: quant report quality --date 2024-08-08
+    """
+    settings = settings_module.get()
+    _made(lambda: _quality_report(settings, _date(date)), open_page)
+
+
+@app.command()
+def snapshots(pair: PairArgument, open_page: OpenOption = False) -> None:
+    """Make the history of a pair's scheduled snapshots.
+
+    Example: quant report snapshots BTCUSDT/ETHUSDT
+    """
+    settings = settings_module.get()
+    legs = Pair.parse(pair)
+    _made(lambda: _snapshots_report(settings, legs), open_page)
+
+
 @app.command(name="list")
 def list_pages(
     matching: Annotated[str, typer.Argument(help="Only pages that contain this text")] = "",
@@ -180,6 +233,74 @@ def _pair_report(
         bars = research.load(connection, venue=settings.venue, pair=legs, day=date, timeframe=size)
     statistics = research.analyse(bars, window=settings.rolling_window)
     return page.publish(statistics, settings)
+
+
+def _symbol_report(
+    settings: Settings, name: str, day: dt.date | None, timeframe: str | None
+) -> Published:
+    from quant_pipeline import lake
+    from quant_pipeline.research import reading
+    from quant_pipeline.research import symbol as research
+    from reports import symbol as page
+
+    size = timeframe or settings.pair_timeframe
+    with lake.connect(read_only=True, settings=settings) as connection:
+        date = day or reading.latest_day(
+            connection, venue=settings.venue, symbols=[name], timeframe=size
+        )
+        bars = research.load(
+            connection, venue=settings.venue, symbol=name, day=date, timeframe=size
+        )
+    return page.publish(research.analyse(bars), settings)
+
+
+def _universe_report(
+    settings: Settings, day: dt.date | None, days: int, timeframe: str
+) -> Published:
+    from quant_pipeline import lake
+    from quant_pipeline.research import reading
+    from quant_pipeline.research import universe as research
+    from reports import universe as page
+
+    names = list(settings.symbols)
+    with lake.connect(read_only=True, settings=settings) as connection:
+        date = day or reading.latest_day(
+            connection, venue=settings.venue, symbols=names, timeframe=timeframe
+        )
+        bars = research.load(
+            connection,
+            venue=settings.venue,
+            symbols=names,
+            day=date,
+            days=days,
+            timeframe=timeframe,
+        )
+    return page.publish(research.analyse(bars), settings)
+
+
+def _quality_report(settings: Settings, day: dt.date | None) -> Published:
+    from quant_pipeline import lake
+    from quant_pipeline.research import quality as research
+    from quant_pipeline.research import reading
+    from reports import quality as page
+
+    names = list(settings.symbols)
+    with lake.connect(read_only=True, settings=settings) as connection:
+        date = day or reading.latest_day(
+            connection, venue=settings.venue, symbols=names[:1], timeframe="1s"
+        )
+        state = research.load(connection, venue=settings.venue, symbols=names, day=date)
+    return page.publish(state, settings)
+
+
+def _snapshots_report(settings: Settings, legs: Pair) -> Published:
+    from quant_pipeline import lake
+    from quant_pipeline.research import snapshots as research
+    from reports import snapshots as page
+
+    with lake.connect(read_only=True, settings=settings) as connection:
+        history = research.load(connection, venue=settings.venue, pair=legs)
+    return page.publish(history, settings)
 
 
 def _made(make: Callable[[], Published], open_page: bool) -> None:

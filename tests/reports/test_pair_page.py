@@ -41,7 +41,7 @@ class Tables(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        if tag == "div" and given.get("class") == "table":
+        if tag == "div" and (given.get("class") or "").startswith("table"):
             self._key = given.get("id") or ""
             self.tables[self._key] = {}
         elif tag == "tr":

@@ -1,0 +1,145 @@
+"""Whether the capture can be trusted: ticks, sessions, gaps and revisions of a UTC date."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import polars as pl
+
+from quant_pipeline.research import reading
+
+
+@dataclass(frozen=True)
+class CaptureQuality:
+    """The state of a date's capture at one lake snapshot.
+
+    Attributes:
+        venue: exchange.
+        day: UTC date.
+        ticks: per symbol `trades` (each id once), `rows` (as landed), `first_id, last_id, missing`
+            (ids between them that are absent), `first_ts, last_ts`, `longest_silence_s`,
+            `delay_median_ms, delay_p99_ms` from exchange to reception.
+        sessions: capture sessions that touch the date.
+        gaps: capture gaps detected on the date, with their fate.
+        revisions: per symbol and timeframe, final bars that were changed; empty before dbt ran.
+        snapshot: lake snapshot id.
+    """
+
+    venue: str
+    day: dt.date
+    ticks: pl.DataFrame
+    sessions: pl.DataFrame
+    gaps: pl.DataFrame
+    revisions: pl.DataFrame
+    snapshot: int
+
+    @property
+    def missing(self) -> int:
+        """Trade ids that are absent between the first and the last of each symbol."""
+        return int(self.ticks["missing"].sum())
+
+    @property
+    def open_gaps(self) -> int:
+        """Gaps that are not repaired and not known to be the venue's own."""
+        return int((self.gaps["status"] == "open").sum())
+
+    def metrics(self) -> dict[str, float | int | None]:
+        """Headline numbers."""
+        return {
+            "symbols": self.ticks.height,
+            "trades": int(self.ticks["trades"].sum()),
+            "missing_ids": self.missing,
+            "gaps": self.gaps.height,
+            "open_gaps": self.open_gaps,
+            "sessions": self.sessions.height,
+            "revised_bars": int(self.revisions["revised"].sum()) if self.revisions.height else 0,
+            "lake_snapshot": self.snapshot,
+        }
+
+
+def load(
+    connection: duckdb.DuckDBPyConnection, *, venue: str, symbols: Sequence[str], day: dt.date
+) -> CaptureQuality:
+    """Read the state of capture of a UTC date at one lake snapshot."""
+    where = reading.utc_day(venue, day)
+    with reading.one_snapshot(connection) as snapshot:
+        return CaptureQuality(
+            venue=venue,
+            day=day,
+            ticks=_ticks(connection, where, symbols),
+            sessions=_sessions(connection, where),
+            gaps=reading.read_gaps(connection, where, symbols=symbols),
+            revisions=_revisions(connection, where, symbols),
+            snapshot=snapshot,
+        )
+
+
+def _ticks(
+    connection: duckdb.DuckDBPyConnection, where: reading.Window, symbols: Sequence[str]
+) -> pl.DataFrame:
+    return connection.execute(
+        """
+        with landed as (
+            select symbol, trade_id, ts, received_at
+            from lake.raw.ticks
+            where venue = ? and symbol in (select unnest(?)) and ts >= ? and ts < ?
+        ),
+        trades as (
+            select symbol, trade_id, min(ts) as ts, min(received_at) as received_at
+            from landed group by symbol, trade_id
+        ),
+        silences as (
+            select *, ts - lag(ts) over (partition by symbol order by ts, trade_id) as silence
+            from trades
+        )
+        select
+            symbol,
+            count(*) as trades,
+            (select count(*) from landed where landed.symbol = silences.symbol) as rows,
+            min(trade_id) as first_id,
+            max(trade_id) as last_id,
+            max(trade_id) - min(trade_id) + 1 - count(*) as missing,
+            min(ts) as first_ts,
+            max(ts) as last_ts,
+            epoch(max(silence)) as longest_silence_s,
+            median(epoch_ms(received_at) - epoch_ms(ts)) as delay_median_ms,
+            quantile_cont(epoch_ms(received_at) - epoch_ms(ts), 0.99) as delay_p99_ms
+        from silences group by symbol order by symbol
+        """,
+        [where.venue, list(symbols), where.start, where.end],
+    ).pl()
+
+
+def _sessions(connection: duckdb.DuckDBPyConnection, where: reading.Window) -> pl.DataFrame:
+    return connection.execute(
+        "select connected_at, disconnected_at, reason, trades, len(symbols) as symbols"
+        " from lake.raw.capture_sessions"
+        " where venue = ? and connected_at < ? and coalesce(disconnected_at, connected_at) >= ?"
+        " order by connected_at",
+        [where.venue, where.end, where.start],
+    ).pl()
+
+
+def _revisions(
+    connection: duckdb.DuckDBPyConnection, where: reading.Window, symbols: Sequence[str]
+) -> pl.DataFrame:
+    try:
+        return connection.execute(
+            "select symbol, timeframe, count(*) as revised, max(revised_at) as latest"
+            " from lake.bars.ohlc_revisions"
+            " where venue = ? and symbol in (select unnest(?)) and bucket >= ? and bucket < ?"
+            " group by symbol, timeframe order by symbol, timeframe",
+            [where.venue, list(symbols), where.start, where.end],
+        ).pl()
+    except duckdb.CatalogException:
+        return pl.DataFrame(
+            schema={
+                "symbol": pl.String,
+                "timeframe": pl.String,
+                "revised": pl.Int64,
+                "latest": pl.Datetime("us"),
+            }
+        )
