@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import altair as alt
+import polars as pl
 
 from reports.theme import Tokens
 
@@ -75,6 +76,18 @@ def value_y(
 def literal(*rows: Mapping[str, Any]) -> alt.Chart:
     """A chart over a few rows that belong to the drawing and not to the data."""
     return alt.Chart(alt.Data(values=list(rows)))  # type: ignore[no-untyped-call]
+
+
+def extent(series: Sequence[pl.Series], *, include: Sequence[float] = ()) -> list[float]:
+    """Smallest and largest of the finite values of all `series` and of `include`."""
+    values = [float(value) for value in include]
+    for one in series:
+        finite = one.drop_nulls().cast(pl.Float64)
+        finite = finite.filter(finite.is_finite())
+        if finite.len():
+            values += [finite.min(), finite.max()]  # type: ignore[list-item]
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    return [low, high] if high > low else [low - 1.0, high + 1.0]
 
 
 def panel_title(text: str) -> alt.Title:

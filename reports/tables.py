@@ -80,9 +80,9 @@ def render(table: Table) -> Markup:
     body, footnotes = _lift_footnotes(body)
     note = Markup("<span>{}</span>").format(table.note) if table.note else ""
     return Markup(
-        '<div class="table{long}" id="{key}"><p class="caption" id="{caption_id}"><b>{caption}</b>{note}'
-        '</p><div class="scroll" role="region" tabindex="0" aria-labelledby="{caption_id}">'
-        "{body}</div>{footnotes}</div>"
+        '<div class="table{long}" id="{key}"><p class="caption" id="{caption_id}">'
+        '<b>{caption}</b>{note}</p><div class="scroll" role="region" tabindex="0" '
+        'aria-labelledby="{caption_id}">{body}</div>{footnotes}</div>'
     ).format(
         key=table.key,
         long=" long" if len(table.rows) > _LONG else "",

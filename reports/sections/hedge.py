@@ -282,8 +282,10 @@ def _ends(series: pl.Series) -> tuple[float | None, float | None]:
 def _draw_slope(colours: Tokens, rows: pl.DataFrame) -> charts.Drawing:
     axis = charts.time_x()
 
+    domain = charts.extent([rows[name] for name in rows.columns if name != "t"])
+
     def y(field: str) -> alt.Y:
-        return charts.value_y(field, label_expr=charts.PLAIN, zero=False)
+        return charts.value_y(field, label_expr=charts.PLAIN, domain=domain)
 
     last_kalman, last_trailing = rows["beta_kalman"][-1], rows["beta"][-1]
     shift = 0.0, 0.0

@@ -131,7 +131,7 @@ def _draw(colours: Tokens, statistics: PairStatistics, rows: pl.DataFrame) -> ch
     return charts.stack(
         [
             _price_panel(colours, statistics, rows),
-            _spread_panel(colours, statistics),
+            _spread_panel(colours, statistics, rows),
             _correlation_panel(colours, statistics, rows),
             charts.overview(_FRAME, "spread_bps", colours, charts.time_brush(colours)),
         ]
@@ -170,8 +170,12 @@ def _price_panel(colours: Tokens, statistics: PairStatistics, rows: pl.DataFrame
     )
 
 
-def _spread_panel(colours: Tokens, statistics: PairStatistics) -> charts.Drawing:
+def _spread_panel(
+    colours: Tokens, statistics: PairStatistics, rows: pl.DataFrame
+) -> charts.Drawing:
     deviation = 1e4 * (statistics.spread_sd or 0.0)
+    # Given, not taken from the marks: of those outside the band there may be none.
+    domain = charts.extent([rows["spread_bps"]], include=(-2.1 * deviation, 2.1 * deviation))
     box = charts.literal({"low": -2 * deviation, "high": 2 * deviation}).mark_rect(
         color=colours["band"], opacity=0.13
     )
@@ -181,16 +185,20 @@ def _spread_panel(colours: Tokens, statistics: PairStatistics) -> charts.Drawing
         .mark_point(color=colours["alert"], filled=True, size=9, opacity=1, clip=True)
         .encode(x=charts.time_x(labels=False), y="spread_bps:Q")
     )
+
+    def scale(field: str) -> alt.Y:
+        return charts.value_y(field, label_expr=charts.SIGNED, domain=domain)
+
     levels = {"+2σ": 2 * deviation, "mean": 0.0, "−2σ": -2 * deviation}
     return charts.panel(
         [
-            box.encode(y=charts.value_y("low", label_expr=charts.SIGNED), y2="high:Q"),
+            box.encode(y=scale("low"), y2="high:Q"),
             *charts.rules(levels, colours),
             charts.line(
                 _FRAME,
                 "spread_bps",
                 colours["ink"],
-                y=charts.value_y("spread_bps", label_expr=charts.SIGNED),
+                y=scale("spread_bps"),
                 x=charts.time_x(labels=False),
                 width=1.2,
             ),

@@ -16,9 +16,8 @@ from playwright.sync_api import Browser, sync_playwright
 from quant_pipeline import lake
 from quant_pipeline.research import pair, quality, snapshots, symbol, universe
 from quant_pipeline.settings import Pair, Settings
-from reports import context
+from reports import context, publishing
 from reports import pair as pair_page
-from reports import publishing
 from reports import quality as quality_page
 from reports import snapshots as snapshots_page
 from reports import symbol as symbol_page
