@@ -11,6 +11,7 @@ from arch.unitroot.cointegration import DynamicOLS
 from numpy.typing import ArrayLike
 
 from quant_pipeline.analytics._inputs import FloatArray, as_pair, require_option
+from quant_pipeline.analytics._library_call import UndefinedStatisticError, call_library
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,8 +60,8 @@ def dynamic_ols(
     Returns
     -------
     DolsFit
-        ``residuals`` are y − alpha − beta·x for all n observations. Undefined if n < 20 or x is
-        constant.
+        ``residuals`` are y − alpha − beta·x for all n observations. Undefined if n < 20, x or its
+        differences are constant, or the sample is too short for the leads and lags.
 
     Raises
     ------
@@ -88,18 +89,32 @@ def dynamic_ols(
         reason = f"{n} observations; leads and lags need at least 20"
     elif np.ptp(right) == 0.0:
         reason = "x is constant, so no slope exists"
+    elif np.ptp(np.diff(right)) <= 1e-12 * np.ptp(right):
+        reason = "the differences of x are constant"
     if reason is not None:
-        nan = float("nan")
-        return DolsFit(nan, nan, nan, np.full(n, np.nan), 0, 0, n, False, reason)
+        return _undefined(n, reason)
     model: Callable[..., Any] = DynamicOLS  # its literal types are narrower than a checked string
-    fit = model(left, right, trend="c", leads=leads, lags=lags, method=method).fit()
+    try:
+        fit = call_library(
+            lambda: model(left, right, trend="c", leads=leads, lags=lags, method=method).fit()
+        )
+        stderr = call_library(lambda: float(fit.std_errors.iloc[0]))
+    except UndefinedStatisticError as refusal:
+        return _undefined(n, f"no regression with these leads and lags: {refusal}")
+    if not np.isfinite(stderr):
+        return _undefined(n, "the regression leaves no degree of freedom")
     beta, alpha = (float(value) for value in fit.params)
     return DolsFit(
         alpha=alpha,
         beta=beta,
-        beta_stderr=float(fit.std_errors.iloc[0]),
+        beta_stderr=stderr,
         residuals=left - alpha - beta * right,
         leads=int(fit.leads),
         lags=int(fit.lags),
         n=n,
     )
+
+
+def _undefined(n: int, reason: str) -> DolsFit:
+    nan = float("nan")
+    return DolsFit(nan, nan, nan, np.full(n, np.nan), 0, 0, n, False, reason)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from statsmodels.regression.linear_model import OLS
 
 from quant_pipeline.analytics._inputs import FloatArray, as_pair, require_at_least
+from quant_pipeline.analytics._library_call import UndefinedStatisticError, call_library
 from quant_pipeline.analytics._regression import ols
 
 
@@ -104,8 +105,11 @@ def error_correction(
     for j in range(1, lags + 1):
         columns += [series[lags - j : len(series) - j] for series in (dy, dx)]
     design = np.stack(columns, axis=1)
-    speed_y, stderr_y, pvalue_y = _speed(dy[lags:], design)
-    speed_x, stderr_x, pvalue_x = _speed(dx[lags:], design)
+    try:
+        speed_y, stderr_y, pvalue_y = call_library(lambda: _speed(dy[lags:], design))
+        speed_x, stderr_x, pvalue_x = call_library(lambda: _speed(dx[lags:], design))
+    except UndefinedStatisticError as refusal:
+        return _undefined(lags, n, str(refusal))
     adjusts_y, adjusts_x = pvalue_y < level, pvalue_x < level
     leader = None
     if adjusts_y != adjusts_x:

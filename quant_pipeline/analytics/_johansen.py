@@ -10,6 +10,7 @@ from scipy import linalg
 from statsmodels.tsa.vector_ar.vecm import coint_johansen
 
 from quant_pipeline.analytics._inputs import FloatArray, as_matrix, require_at_least
+from quant_pipeline.analytics._library_call import UndefinedStatisticError, call_library
 
 #: Osterwald-Lenum (1992), table 1*: constant restricted to the cointegrating relation; 10, 5 and
 #: 1 % points by number of series minus rank, 1 … 11, as R's urca uses them.
@@ -119,7 +120,7 @@ def johansen(
     (1, -2.0)
     """
     system = as_matrix(prices, "prices")
-    n, k = system.shape
+    k = system.shape[1]
     require_at_least(lags, "lags", 0)
     if not 2 <= k <= MOST_SERIES[restricted_constant]:
         raise ValueError(
@@ -133,8 +134,25 @@ def johansen(
     reason = _no_system(system, lags, seasons)
     if reason is not None:
         return _undefined(k, lags, deterministic, reason)
-    if restricted_constant:
-        return _restricted(system, lags, seasons or 1)
+
+    def run() -> Johansen:
+        if restricted_constant:
+            return _restricted(system, lags, seasons or 1)
+        return _by_statsmodels(system, lags, det_order)
+
+    try:
+        result = call_library(run)
+    except UndefinedStatisticError as refusal:
+        return _undefined(k, lags, deterministic, str(refusal))
+    if not np.isfinite(result.trace).all():
+        return _undefined(k, lags, deterministic, "the system fits without error")
+    return result
+
+
+_NAMES = {-1: "none", 0: "constant", 1: "linear trend"}
+
+
+def _by_statsmodels(system: FloatArray, lags: int, det_order: int) -> Johansen:
     fit = coint_johansen(system, det_order, lags)
     return Johansen(
         trace=fit.trace_stat.real,
@@ -144,12 +162,9 @@ def johansen(
         eigenvalues=fit.eig.real,
         vectors=fit.evec.real / fit.evec.real[0],
         lags=lags,
-        n=n - 1 - lags,
-        deterministic=deterministic,
+        n=len(system) - 1 - lags,
+        deterministic=_NAMES[det_order],
     )
-
-
-_NAMES = {-1: "none", 0: "constant", 1: "linear trend"}
 
 
 def _restricted(system: FloatArray, lags: int, seasons: int) -> Johansen:

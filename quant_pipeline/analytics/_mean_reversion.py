@@ -9,7 +9,8 @@ from arch.unitroot import VarianceRatio as ArchVarianceRatio
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from quant_pipeline.analytics._inputs import as_series, require_at_least
+from quant_pipeline.analytics._inputs import FloatArray, as_series, require_at_least
+from quant_pipeline.analytics._library_call import UndefinedStatisticError, call_library
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +158,18 @@ def variance_ratio(x: ArrayLike, lags: int = 2, *, robust: bool = True) -> Varia
         reason = f"{n} observations; {lags} lags need at least {2 * lags + 2}"
     elif np.ptp(np.diff(series)) == 0.0:
         reason = "its increments are constant"
-    if reason is not None:
-        nan = float("nan")
-        return VarianceRatio(nan, nan, nan, lags, n, defined=False, reason=reason)
+    if reason is None:
+        try:
+            return call_library(lambda: _arch_variance_ratio(series, lags, robust))
+        except UndefinedStatisticError as refusal:
+            reason = str(refusal)
+    nan = float("nan")
+    return VarianceRatio(nan, nan, nan, lags, n, defined=False, reason=reason)
+
+
+def _arch_variance_ratio(series: FloatArray, lags: int, robust: bool) -> VarianceRatio:
     test = ArchVarianceRatio(series, lags=lags, robust=robust)
-    return VarianceRatio(float(test.vr), float(test.stat), float(test.pvalue), lags, n)
+    return VarianceRatio(float(test.vr), float(test.stat), float(test.pvalue), lags, len(series))
 
 
 def crossings(x: ArrayLike, *, level: float | None = None) -> Crossings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from quant_pipeline.analytics._inputs import (
     require_equal_length,
     require_option,
 )
+from quant_pipeline.analytics._library_call import UndefinedStatisticError, call_library
 from quant_pipeline.analytics._mackinnon import TRENDS
 
 
@@ -102,7 +104,11 @@ def phillips_ouliaris(
             r_squared,
             name,
         )
-    test = cast(Any, arch_phillips_ouliaris)(left, right, trend=trend, test_type=statistic)
+    run = partial(cast(Any, arch_phillips_ouliaris), left, right, trend=trend, test_type=statistic)
+    try:
+        test = call_library(run)
+    except UndefinedStatisticError as refusal:
+        return undefined(trend, k, str(refusal), alpha, slopes, r_squared, name)
     return Cointegration(
         statistic=float(test.stat),
         pvalue=float(test.pvalue),

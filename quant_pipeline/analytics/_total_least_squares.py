@@ -63,15 +63,12 @@ def total_least_squares(y: ArrayLike, x: ArrayLike) -> TlsFit:
     """
     left, right = as_pair(y, x)
     n = len(left)
+    if n < 3:
+        return _undefined(n, f"{n} observations; at least 3 are needed")
     dy, dx = left - left.mean(), right - right.mean()
     syy, sxx, sxy = dy @ dy, dx @ dx, dx @ dy
-    reason = None
-    if n < 3:
-        reason = f"{n} observations; at least 3 are needed"
-    elif abs(sxy) <= 1e-12 * np.sqrt(sxx * syy):
-        reason = "y and x are uncorrelated or constant, so no direction is preferred"
-    if reason is not None:
-        return TlsFit(np.nan, np.nan, np.full(n, np.nan), n, False, reason)
+    if abs(sxy) <= 1e-12 * np.sqrt(sxx * syy):
+        return _undefined(n, "y and x are uncorrelated or constant: no direction is preferred")
     difference = syy - sxx
     root = np.hypot(difference, 2.0 * sxy)
     # Two forms of one root: pick the one whose sum does not cancel.
@@ -79,3 +76,7 @@ def total_least_squares(y: ArrayLike, x: ArrayLike) -> TlsFit:
     residuals = dy - beta * dx
     alpha = left.mean() - beta * right.mean()
     return TlsFit(float(alpha), float(beta), residuals, n)
+
+
+def _undefined(n: int, reason: str) -> TlsFit:
+    return TlsFit(np.nan, np.nan, np.full(n, np.nan), n, False, reason)

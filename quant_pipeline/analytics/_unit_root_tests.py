@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 from arch.unitroot import DFGLS, KPSS, PhillipsPerron, ZivotAndrews
-from arch.utility.exceptions import InfeasibleTestException
 from numpy.typing import ArrayLike
 
 from quant_pipeline.analytics._adf_regression import (
@@ -19,6 +18,7 @@ from quant_pipeline.analytics._inputs import (
     as_series,
     require_option,
 )
+from quant_pipeline.analytics._library_call import UndefinedStatisticError, call_library
 from quant_pipeline.analytics._unit_root import (
     STATIONARY_NULL,
     UNIT_ROOT_NULL,
@@ -277,21 +277,27 @@ def _arch_test(
         return undefined(name, trend, null, "the series is constant")
     if trend == "ct" and np.ptp(_detrended(series, "ct")) <= 1e-12 * np.ptp(series):
         return undefined(name, trend, null, "the series is exactly its own trend")
-    try:
+
+    def run() -> UnitRoot:
         test = build()
-        statistic = float(test.stat)
-    except InfeasibleTestException as refusal:
-        return undefined(name, trend, null, " ".join(str(refusal).split()))
-    return UnitRoot(
-        statistic=statistic,
-        pvalue=float(test.pvalue),
-        lags=int(test.lags),
-        n=int(test.nobs),
-        critical_values={key: float(value) for key, value in test.critical_values.items()},
-        test=name,
-        trend=trend,
-        null_hypothesis=null,
-    )
+        return UnitRoot(
+            statistic=float(test.stat),
+            pvalue=float(test.pvalue),
+            lags=int(test.lags),
+            n=int(test.nobs),
+            critical_values={key: float(value) for key, value in test.critical_values.items()},
+            test=name,
+            trend=trend,
+            null_hypothesis=null,
+        )
+
+    try:
+        result = call_library(run)  # arch computes when it is asked, so the asking is inside
+    except UndefinedStatisticError as refusal:
+        return undefined(name, trend, null, str(refusal))
+    if not np.isfinite(result.statistic):
+        return undefined(name, trend, null, "the statistic is not finite")
+    return result
 
 
 def _detrended(series: FloatArray, trend: str) -> FloatArray:
