@@ -67,6 +67,12 @@ def _run_demo(home: Path) -> Demo:
 
 
 @pytest.fixture(scope="session")
+def shell_environment() -> Callable[[Path], dict[str, str]]:
+    """What a shell would export, for a data folder."""
+    return environment
+
+
+@pytest.fixture(scope="session")
 def quant() -> Callable[..., str]:
     """Runs `quant` in a data folder."""
     return _quant
