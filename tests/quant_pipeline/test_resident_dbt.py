@@ -91,7 +91,7 @@ def test_a_failure_names_the_model_and_gives_the_lock_back(
 ) -> None:
     with lake.connect(settings=settings) as connection:
         connection.execute(_TICK, [2**43, 0])
-    with pytest.raises(DbtError, match=r"ohlc_1s.*trade id 8796093022208 is not below 2\^43"):
+    with pytest.raises(DbtError, match=r"(?s)ohlc_1s.*trade id 8796093022208 is not below 2\^43"):
         dbt.run(select=["+ohlc_1s"])
     assert _is_free(settings)
 
