@@ -5,7 +5,7 @@
   A bar was final if, when this table was last brought up to date, the venue's trades were already
   `final_after_s` past its end. The venue's own time counts, not the clock on the wall: it is right in
   a replay, and after the worker was away. A final bar may also be one that did not exist: a trade in
-  a second that was published as empty. History put in front of a symbol's first bar revises nothing.
+  a second that was published as empty. History put in front of a symbol's first hour revises nothing.
 #}
 {% macro get_incremental_exact_bars_sql(arguments) -%}
     {%- set touched = touched_span(arguments.temp_relation) -%}
@@ -23,6 +23,8 @@
     {%- set timeframe = target.identifier | replace("ohlc_", "") -%}
     {%- set length = bar_length(timeframe) -%}
     {%- set seconds = target.incorporate(path={"identifier": "ohlc_1s"}) -%}
+    {#- Where a symbol's history begins, from the smallest table that knows it. -#}
+    {%- set hours = load_relation(target.incorporate(path={"identifier": "ohlc_1h"})) -%}
     {%- set revisions = ref('ohlc_revisions') -%}
     {%- set measures = ["open", "high", "low", "close", "volume", "trade_count"] -%}
     insert into {{ revisions }}
@@ -37,7 +39,7 @@
             venue,
             symbol,
             min(bucket) as first_bucket
-        from {{ target }}
+        from {{ hours or target }}
         group by venue, symbol
     ),
 
