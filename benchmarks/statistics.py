@@ -1,6 +1,6 @@
 """CPU time of the statistics beside statsmodels, arch and pykalman, in one run.
 
-    uv run --group bench python -m benchmarks.statistics           # about five minutes
+    uv run --group bench python -m benchmarks.statistics           # about a minute
     uv run --group bench python -m benchmarks.statistics --quick   # smaller samples of the peers
 
 Every row runs both sides on the same data in the same process, one BLAS thread, and compares their

@@ -204,22 +204,28 @@ def _filter(y: FloatArray, x: FloatArray, q: FloatArray, r: float, state: _State
 
 def _smooth(filtered: _Filtered, q: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Rauch–Tung–Striebel means, for the observations that have a filtered state."""
-    q00, q01, q11 = float(q[0, 0]), float(q[0, 1]), float(q[1, 1])
     start = int(np.argmax(np.isfinite(filtered.alpha)))
-    columns = (filtered.alpha, filtered.beta, filtered.p00, filtered.p01, filtered.p11)
-    rows = list(zip(*(column[start:].tolist() for column in columns), strict=True))
-    a, b = rows[-1][:2]
+    f00, f01, f11 = (p[start:-1] for p in (filtered.p00, filtered.p01, filtered.p11))
+    p00, p01, p11 = f00 + q[0, 0], f01 + q[0, 1], f11 + q[1, 1]
+    determinant = p00 * p11 - p01 * p01
+    # The gains f·p⁻¹ do not depend on the smoothed means, so only those need a loop. A state known
+    # exactly (determinant 0) does not move.
+    gains = np.array(
+        [
+            f00 * p11 - f01 * p01,
+            f01 * p00 - f00 * p01,
+            f01 * p11 - f11 * p01,
+            f11 * p00 - f01 * p01,
+        ]
+    )
+    known = determinant <= 0.0
+    gains = np.where(known, 0.0, gains / np.where(known, 1.0, determinant))
+    steps = [filtered.alpha[start:-1], filtered.beta[start:-1], *gains]
+    a, b = float(filtered.alpha[-1]), float(filtered.beta[-1])
     means = [(a, b)]
-    for a_t, b_t, f00, f01, f11 in reversed(rows[:-1]):
-        p00, p01, p11 = f00 + q00, f01 + q01, f11 + q11
-        determinant = p00 * p11 - p01 * p01
+    for a_t, b_t, g00, g01, g10, g11 in zip(*(s[::-1].tolist() for s in steps), strict=True):
         da, db = a - a_t, b - b_t
-        if determinant > 0.0:
-            v0 = (p11 * da - p01 * db) / determinant
-            v1 = (p00 * db - p01 * da) / determinant
-            a, b = a_t + f00 * v0 + f01 * v1, b_t + f01 * v0 + f11 * v1
-        else:  # a state known exactly does not move
-            a, b = a_t, b_t
+        a, b = a_t + g00 * da + g01 * db, b_t + g10 * da + g11 * db
         means.append((a, b))
     result = np.full((2, len(filtered.alpha)), np.nan)
     result[:, start:] = np.array(means[::-1]).T

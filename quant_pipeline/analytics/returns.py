@@ -130,7 +130,7 @@ def regular_clock(start: int, stop: int, step: int) -> TimeArray:
 
     Units
     -----
-    That of the time stamps, by custom integer nanoseconds since 1970 UTC.
+    That of the time stamps: usually integer nanoseconds since 1970 UTC.
 
     Parameters
     ----------
