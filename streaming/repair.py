@@ -172,12 +172,13 @@ async def find_origins(intake: Intake, venue: Venue, rest: RestClient) -> None:
         _log.info("origins_not_asked_for", symbols=len(new))
         return
     for name in new:
+        state = intake.states[name]
         try:
             trades = venue.decode_trades(await rest.get(venue.latest_trade(name)))
         except (RestError, DecodeError) as error:
+            # Asking again would hold up the start; the first trade that arrives will do.
             _log.warning("origin_unknown", symbol=name, error=str(error)[:200])
             continue
-        state = intake.states[name]
         if trades:
             state.continuity.next_id = trades[-1].trade_id + 1
         else:
@@ -235,7 +236,7 @@ class Repairer:
         budget = self._rest.budget
         scarce = budget.used(now_us / 1e6) > budget.allowed // 2
         fetch = self.plan.next(self._clock.steady_s(), now_us, scarce=scarce)
-        if fetch is None:
+        if fetch is None or not self._affords(fetch, 1.0):
             return False
         try:
             trades = await self._page(fetch, share=1.0)
@@ -281,6 +282,9 @@ class Repairer:
         if not self._probes:
             return False
         symbol = next(iter(self._probes))
+        # A probe must not wait for its share of the budget here: repairs would wait behind it.
+        if not self._affords(Fetch(symbol, 0), _PROBE_SHARE):
+            return False
         del self._probes[symbol]
         last_seen = self._intake.states[symbol].continuity.last_seen
         if last_seen is None:
@@ -303,6 +307,10 @@ class Repairer:
         if len(trades) == self._venue.page_size:
             self.probe(symbol)
         return True
+
+    def _affords(self, fetch: Fetch, share: float) -> bool:
+        weight = self._venue.trades_from(*fetch).weight
+        return self._rest.budget.wait_s(weight, self._clock.now_us() / 1e6, share) == 0.0
 
     async def _page(self, fetch: Fetch, share: float) -> list[RestTrade]:
         body = await self._rest.get(
