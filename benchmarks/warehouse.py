@@ -186,7 +186,9 @@ def _late(settings: Settings, dbt: ResidentDbt, ticks: int) -> tuple[float, int,
 
 def _model_seconds(dbt: ResidentDbt, *, full_refresh: bool = False) -> float:
     """Seconds that dbt reports for the bar models."""
-    run = dbt.run(select=["stg_ticks", "ohlc_revisions", *BARS], full_refresh=full_refresh)
+    run = dbt.run(
+        select=["stg_ticks", "ohlc_revisions", *BARS, "ohlc_1h"], full_refresh=full_refresh
+    )
     return sum(node.seconds for node in run.nodes if node.name in BARS)
 
 

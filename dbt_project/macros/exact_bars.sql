@@ -43,13 +43,30 @@
         group by venue, symbol
     ),
 
-    clocks as (
+    -- A venue's time lies in its newest hour; without one of these seconds, at its start at least.
+    newest_hours as (
         select
             venue,
-            max(bucket) + interval '1 second' as venue_time
-        from {{ seconds }}
-        where src_snapshot <= (select max(src_snapshot) from {{ target }})
+            time_bucket(interval '1 hour', max(bucket)) as hour_start
+        from {{ hours or target }}
         group by venue
+    ),
+
+    clocks as (
+        select
+            newest_hours.venue,
+            coalesce(max(seconds.bucket) + interval '1 second', newest_hours.hour_start)
+                as venue_time
+        from newest_hours
+        left join (
+            select *
+            from {{ seconds }}
+            where
+                bucket >= (select min(hour_start) from newest_hours)
+                and src_snapshot <= (select max(src_snapshot) from {{ target }})
+        ) as seconds
+            on newest_hours.venue = seconds.venue
+        group by newest_hours.venue, newest_hours.hour_start
     )
 
     select
