@@ -126,7 +126,7 @@ def _verdict(statistics: UniverseStatistics) -> Markup:
     nominal = int((scan["pvalue"] < 0.05).sum())
     found = statistics.found().height
     return Markup(
-        "<b>{found}</b> At p < 5%, {nominal} of {tests} tests would look significant, and about "
+        "<b>{found}</b> At p &lt; 5%, {nominal} of {tests} tests would look significant, and about "
         "{chance} would if nothing were related. The q-values count all of them."
     ).format(
         found=f"{formats.count_of(found, 'test').capitalize()} with q below 5%.",

@@ -1,0 +1,123 @@
+"""Universe, symbol, snapshot-history and quality pages: numbers, degenerate input, same bytes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import numpy as np
+import polars as pl
+
+from quant_pipeline.research import quality, snapshots, universe
+from quant_pipeline.settings import Pair
+from reports import formats
+from reports import quality as quality_page
+from reports import snapshots as snapshots_page
+from reports import universe as universe_page
+from reports.context import Context
+
+CONTEXT = Context(code_version="0.0.0")
+DAY = dt.date(2024, 8, 8)
+START = dt.datetime.combine(DAY, dt.time())
+
+
+def market(symbols: int, n: int, name: str = "SYM") -> universe.UniverseStatistics:
+    rng = np.random.default_rng(5)
+    clock = pl.Series(
+        [START + dt.timedelta(minutes=minute) for minute in range(n)], dtype=pl.Datetime("us")
+    )
+    common = np.cumsum(rng.normal(0, 1e-3, n))
+    frames = []
+    for i in range(symbols):
+        own = rng.normal(0, 1e-3, n) if i == 1 else np.cumsum(rng.normal(0, 1e-3, n))
+        price = np.exp(3 + common + own)
+        frames.append(
+            pl.DataFrame(
+                {
+                    "symbol": [f"{name}{i}"] * n,
+                    "bucket": clock,
+                    "open": price,
+                    "high": price,
+                    "low": price,
+                    "close": price,
+                    "quote_volume": price,
+                    "trade_count": [1] * n,
+                },
+                schema_overrides={"trade_count": pl.Int64},
+            )
+        )
+    bars = universe.arrange(
+        pl.concat(frames), venue="binance", day=DAY, days=1, timeframe="1m", snapshot=9
+    )
+    return universe.analyse(bars)
+
+
+def visible(html: str) -> str:
+    return re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", html, flags=re.DOTALL)
+
+
+def test_the_ranked_pairs_are_the_scans() -> None:
+    statistics = market(6, 400)
+    html = universe_page.render(statistics, CONTEXT)
+    assert html == universe_page.render(market(6, 400), CONTEXT)
+    best = statistics.scan.row(0, named=True)  # type: ignore[union-attr]
+    assert f"{best['y']} on {best['x']}" in html
+    assert formats.number(best["statistic"]) in html
+    assert "of 30 tests would look significant" in visible(html)
+    assert universe_page.preview(statistics).startswith("<svg")  # type: ignore[union-attr]
+
+
+def test_a_universe_of_one_says_so() -> None:
+    html = universe_page.render(market(1, 400), CONTEXT)
+    assert "There is no universe to scan" in html
+    assert "a scan needs 2 symbols" in html
+    assert not re.search(r"\b(nan|None|inf)\b", visible(html))
+
+
+def test_hostile_symbols_stay_text() -> None:
+    html = universe_page.render(market(3, 100, name="<script>alert(1)</script>"), CONTEXT)
+    body = re.sub(r"<script( type=\"application/json\"[^>]*)?>.*?</script>", "", html, flags=re.S)
+    assert "<script>alert" not in body
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;0" in html
+
+
+def test_no_capture_says_so() -> None:
+    empty = quality.CaptureQuality(
+        venue="binance",
+        day=DAY,
+        ticks=pl.DataFrame(schema={"trades": pl.Int64, "missing": pl.Int64}),
+        sessions=pl.DataFrame(),
+        gaps=pl.DataFrame(schema={"status": pl.String}),
+        revisions=pl.DataFrame(),
+        snapshot=0,
+    )
+    html = quality_page.render(empty, CONTEXT)
+    assert "Nothing was captured on this date" in html
+    assert "The lake holds no trades of this date." in html
+
+
+def test_no_snapshots_say_so() -> None:
+    empty = snapshots.SnapshotHistory(
+        "binance",
+        Pair("BTCUSDT", "ETHUSDT"),
+        pl.DataFrame(
+            schema={
+                "taken_at": pl.Datetime("us"),
+                "series": pl.String,
+                "statistic": pl.Float64,
+                "pvalue": pl.Float64,
+            }
+        ),
+        pl.DataFrame(
+            schema={
+                "taken_at": pl.Datetime("us"),
+                "correlation": pl.Float64,
+                "lower_95": pl.Float64,
+                "upper_95": pl.Float64,
+            }
+        ),
+        0,
+    )
+    html = snapshots_page.render(empty, CONTEXT)
+    assert "No snapshot of BTCUSDT and ETHUSDT was taken yet" in html
+    assert "<b>No verdict:</b>" in html
