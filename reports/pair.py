@@ -17,6 +17,7 @@ from reports.page import Page, Provenance, Section
 from reports.publishing import Published, Summary
 from reports.reduction import keep_extremes
 from reports.sections import (
+    alerts,
     changes,
     cointegration,
     hedge,
@@ -30,6 +31,7 @@ from reports.sections import (
 KIND = "Pair report"
 
 SECTIONS: tuple[tuple[str, str, Callable[[PairStatistics, Context], Section]], ...] = (
+    ("alerts", alerts.TITLE, alerts.build),
     ("prices", prices.TITLE, prices.build),
     ("cointegration", cointegration.TITLE, cointegration.build),
     ("hedge", hedge.TITLE, hedge.build),

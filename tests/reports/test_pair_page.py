@@ -9,7 +9,9 @@ import io
 import itertools
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,9 +21,11 @@ from quant_pipeline import analytics, lake
 from quant_pipeline.research import pair as research
 from quant_pipeline.research.pair import PairBars, PairStatistics
 from quant_pipeline.research.pair_bars import align
-from quant_pipeline.settings import Pair, Settings
+from quant_pipeline.settings import ROOT, Pair, Settings
 from reports import formats, pair, publishing
 from reports.context import Context, Previous
+from reports.page import render
+from reports.sections import alerts
 
 PAIR = Pair("BTCUSDT", "ETHUSDT")
 DAY = dt.date(2024, 8, 8)
@@ -274,3 +278,24 @@ def pair_bars(names: Pair, y: list[float] | np.ndarray, x: list[float] | np.ndar
         legs=legs,
         snapshot=1,
     )
+
+
+def test_the_section_that_the_documentation_shows_works(statistics: PairStatistics) -> None:
+    text = (ROOT / "docs" / "reports.md").read_text("utf-8")
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert example is not None
+    scope: dict[str, Any] = {}
+    exec(example[1], scope)
+    page = replace(
+        pair.compose(statistics, CONTEXT), sections=[scope["build"](statistics, CONTEXT)]
+    )
+    shown = read_tables(render(page))["break"]["Break test"]
+    assert shown == [formats.pvalue(statistics.breakdown.pvalue)]  # type: ignore[union-attr]
+
+
+def test_alerts_name_the_rules_that_are_broken(statistics: PairStatistics) -> None:
+    found = dict(alerts.alerts(statistics, CONTEXT))
+    half_life = statistics.half_life
+    assert isinstance(half_life, analytics.HalfLife)
+    long = half_life.half_life > statistics.bars.n / 4
+    assert ("The half-life is too long for the window." in found) == long
