@@ -159,7 +159,11 @@ class Session:
                 if old.closed.done():
                     return None
                 continue
-            await self._delivering(successor, old)
+            try:
+                await self._delivering(successor, old)
+            except asyncio.CancelledError:
+                await self._close(successor, "worker stopped")
+                raise
             return successor
 
     async def _delivering(self, successor: _Leg, old: _Leg) -> None:
