@@ -36,7 +36,7 @@ async def measure(settings: Settings, seconds: float) -> None:
     stop = asyncio.Event()
     worker = Worker(settings)
     task = asyncio.create_task(worker.run(stop))
-    while not worker.trades and not task.done():
+    while not worker.trades and not task.done():  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     await asyncio.sleep(WARM_UP_S)
     process = psutil.Process()
