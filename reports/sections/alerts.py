@@ -25,8 +25,8 @@ def build(statistics: PairStatistics, context: Context) -> Section:
         return Section(
             key="alerts",
             title=TITLE,
-            lead=f"No rule is broken. Watched: z beyond ±{_STRAYED:g}, a half-life longer than a quarter of the "
-            "window, a change of correlation, stale bars, open gaps.",
+            lead=f"No rule is broken. Watched: z beyond ±{_STRAYED:g}, a half-life longer than a "
+            "quarter of the window, a change of correlation, stale bars, open gaps.",
         )
     items = Markup("").join(
         Markup("<li><b>{}</b> {}</li>").format(title, text) for title, text in found
