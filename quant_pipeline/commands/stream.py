@@ -188,11 +188,10 @@ def _duration(seconds: float) -> str:
 def _print_proofs(proofs: list[SymbolProof]) -> None:
     table = Table(header_style="bold")
     table.add_column("symbol")
-    for name in ("first id", "last id", "trades", "repeated rows", "venue holes", "lost"):
+    for name in ("first id", "last id", "trades", "repeated", "venue holes", "open", "lost"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for proof in proofs:
-        lost = proof.absent("open", "unexplained")
         table.add_row(
             proof.symbol,
             str(proof.first_id),
@@ -200,7 +199,8 @@ def _print_proofs(proofs: list[SymbolProof]) -> None:
             f"{proof.trades:,}",
             f"{proof.repeated_rows:,}",
             f"{proof.absent('venue_hole'):,}",
-            f"{lost:,}",
+            f"{proof.absent('open'):,}",
+            f"{proof.absent('unexplained'):,}",
             "[green]whole[/green]" if proof.is_whole else "[red]trades are missing[/red]",
         )
     console.print(table)
