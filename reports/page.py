@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -223,8 +224,12 @@ def render(page: Page) -> str:
     )
 
 
-def still(chart: Chart, title: str, mode: theme.Mode = "light") -> str:
-    """A chart under a title as SVG on its own, for previews and e-mail."""
+def still(chart: Chart, title: str, mode: theme.Mode = "light", *, width: int | None = None) -> str:
+    """A chart under a title as SVG on its own, for previews and e-mail.
+
+    Args:
+        width: pixels that it takes where it is shown, drawn to scale; as drawn if omitted.
+    """
     from reports import vega
 
     window = chart.time.window if chart.time else None
@@ -244,7 +249,17 @@ def still(chart: Chart, title: str, mode: theme.Mode = "light") -> str:
         },
     }
     frames = {name: rows(frame) for name, frame in chart.frames.items()}
-    return vega.still_svg(spec, _with_cursor(chart, frames))
+    drawing = vega.still_svg(spec, _with_cursor(chart, frames))
+    return drawing if width is None else _scaled(drawing, width)
+
+
+def _scaled(drawing: str, width: int) -> str:
+    """The same drawing at another size: its viewBox stays, so nothing is cut off."""
+    size = re.search(r'width="(\d+)" height="(\d+)" viewBox', drawing)
+    if size is None:
+        raise ValueError("the drawing has no width and height beside its viewBox")
+    height = round(int(size[2]) * width / int(size[1]))
+    return drawing.replace(size[0], f'width="{width}" height="{height}" viewBox', 1)
 
 
 def table_files(frame: pl.DataFrame, stem: str, label: str) -> list[Download]:

@@ -29,6 +29,7 @@ from reports.sections import (
 )
 
 KIND = "Pair report"
+_PREVIEW_WIDTH = 420  # pixels: the value column of Dagster's asset page on a laptop
 
 SECTIONS: tuple[tuple[str, str, Callable[[PairStatistics, Context], Section]], ...] = (
     ("alerts", alerts.TITLE, alerts.build),
@@ -82,7 +83,7 @@ def preview(statistics: PairStatistics, mode: theme.Mode = "light") -> str:
     """Prices and spread as a small still SVG, with the verdict as its title."""
     if isinstance(statistics.hedge.ols, Undefined):
         return _empty_preview(statistics, mode)
-    return page.still(prices.chart(statistics), headline(statistics), mode)
+    return page.still(prices.chart(statistics), headline(statistics), mode, width=_PREVIEW_WIDTH)
 
 
 def publish(statistics: PairStatistics, settings: Settings) -> Published:

@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -61,7 +60,10 @@ def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.fixture(scope="session")
 def make_recorded_lake(
-    catalog_server: str, tmp_path_factory: pytest.TempPathFactory, dbt_manifest: Manifest
+    catalog_server: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    dbt_manifest: Manifest,
+    recorded_trades: pl.DataFrame,
 ) -> Callable[[str], Settings]:
     """Makes a lake, by name, that holds the recorded session and dbt's bars of it."""
 
@@ -73,7 +75,7 @@ def make_recorded_lake(
             catalog_dsn=make_conninfo(catalog_server, dbname=name),
         )
         with lake.connect(settings=settings) as connection:
-            connection.register("recorded", recorded_frames().to_arrow())
+            connection.register("recorded", recorded_trades.to_arrow())
             connection.execute("insert into raw.ticks by name select * from recorded")
         ResidentDbt(settings, manifest=dbt_manifest).run()
         return settings
@@ -87,8 +89,8 @@ def recorded_lake(make_recorded_lake: Callable[[str], Settings]) -> Settings:
     return make_recorded_lake("recorded")
 
 
-@cache
-def recorded_frames() -> pl.DataFrame:
+@pytest.fixture(scope="session")
+def recorded_trades() -> pl.DataFrame:
     """The trade frames of the recorded session, as the columns of raw.ticks."""
     rows = []
     for file in sorted(_RECORDING.glob("*.gz")):

@@ -205,6 +205,16 @@ def test_degenerate_input_gives_a_page_that_says_so(
     assert pair.preview(statistics).startswith("<svg")
 
 
+def test_the_preview_fits_the_asset_page_to_scale(statistics: PairStatistics) -> None:
+    size = re.search(
+        r'width="(\d+)" height="(\d+)" viewBox="0 0 (\d+) (\d+)"', pair.preview(statistics)
+    )
+    assert size is not None
+    width, height, drawn_width, drawn_height = map(int, size.groups())
+    assert width == 420
+    assert height / width == pytest.approx(drawn_height / drawn_width, rel=0.01)
+
+
 def test_a_symbol_named_like_a_tag_stays_text() -> None:
     rng = np.random.default_rng(3)
     walk = 100 * np.exp(np.cumsum(rng.normal(0, 1e-3, (2, 400)), axis=1))
