@@ -129,7 +129,8 @@ def _verdict(statistics: UniverseStatistics) -> Markup:
         "<b>{found}</b> At p &lt; 5%, {nominal} of {tests} tests would look significant, and about "
         "{chance} would if nothing were related. The q-values count all of them."
     ).format(
-        found=f"{formats.count_of(found, 'test').capitalize()} with q below 5%.",
+        found=f"{formats.count_of(found, 'test').capitalize()} with q below 5%, "
+        "by Benjamini and Yekutieli.",
         nominal=formats.count(nominal),
         tests=formats.count(statistics.tested),
         chance=formats.count(round(0.05 * statistics.tested)),

@@ -76,14 +76,18 @@ class UniverseStatistics:
         return int(self.scan["pvalue"].is_not_null().sum())
 
     def found(self, rate: float = 0.05) -> pl.DataFrame:
-        """Pairs whose Benjamini–Hochberg q-value is below `rate`."""
+        """Pairs whose Benjamini–Yekutieli q-value is below `rate`.
+
+        Tests that share a series depend on one another; Benjamini–Hochberg's q-values do not hold
+        their rate there (see `analytics.scan`), these do.
+        """
         if isinstance(self.scan, Undefined):
             return pl.DataFrame()
-        return self.scan.filter(pl.col("qvalue") < rate)
+        return self.scan.filter(pl.col("qvalue_by") < rate)
 
     def metrics(self) -> dict[str, float | int | None]:
         """Headline numbers; None where undefined."""
-        smallest = None if isinstance(self.scan, Undefined) else self.scan["qvalue"].min()
+        smallest = None if isinstance(self.scan, Undefined) else self.scan["qvalue_by"].min()
         return {
             "symbols": len(self.bars.symbols),
             "bars": self.bars.closes.height,
