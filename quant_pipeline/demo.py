@@ -15,9 +15,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -112,19 +114,23 @@ def run(settings: Settings, watch: Watch) -> Result:
 
     with stage("Start the catalog and the lake"):
         lake.connect(settings=settings).close()
-    with _exchange() as exchange:
+    # Loading Dagster and parsing the dbt project takes as long as the capture: do both at once.
+    with ThreadPoolExecutor(1, thread_name_prefix="definitions") as aside:
+        loading = aside.submit(_definitions, settings)
         expected = recorded_trades()
-        with stage("Capture the replayed session", sum(len(ids) for ids in expected.values())):
+        trades = sum(len(ids) for ids in expected.values())
+        with _exchange() as exchange, stage("Capture the replayed session", trades):
             _capture(settings, exchange, expected, watch)
-    with stage("Resample with dbt"):
-        materialise(settings, "bars")
+        with stage("Resample with dbt"):
+            materialise = partial(_materialise, settings, loading.result())
+            materialise("bars")
     with lake.connect(read_only=True, settings=settings) as connection:
         days = [row[0] for row in connection.execute(_DAYS).fetchall()]
     with stage("Statistics and reports", len(days)):
         for done, day in enumerate(days, start=1):
-            materialise(settings, "pair_day", partition_key=f"{day}|{PAIR.key}")
+            materialise("pair_day", partition_key=f"{day}|{PAIR.key}")
             watch.advance(done)
-        materialise(settings, "snapshots")
+        materialise("snapshots")
     with (
         stage("Check against the recording"),
         lake.connect(read_only=True, settings=settings) as connection,
@@ -255,18 +261,30 @@ def _foreign_trades(settings: Settings) -> int:
 # --- Dagster --------------------------------------------------------------------------------
 
 
-def materialise(settings: Settings, job_name: str, *, partition_key: str | None = None) -> None:
-    """Run a Dagster job in this process, on the instance that `dagster dev` shows.
+def _definitions(settings: Settings) -> dg.Definitions:
+    """What `dagster dev` would load, on the instance that it shows."""
+    os.environ["DAGSTER_HOME"] = str(ROOT / "quant_pipeline" / "dagster_home")
+
+    from quant_pipeline.defs import build
+
+    return build(settings)
+
+
+def _materialise(
+    settings: Settings,
+    definitions: dg.Definitions,
+    job_name: str,
+    *,
+    partition_key: str | None = None,
+) -> None:
+    """Run a Dagster job in this process.
 
     Raises:
         DemoError: the job failed.
     """
-    os.environ["DAGSTER_HOME"] = str(ROOT / "quant_pipeline" / "dagster_home")
     import dagster as dg
 
-    from quant_pipeline.defs import build
-
-    job = build(settings).resolve_job_def(job_name)
+    job = definitions.resolve_job_def(job_name)
     quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     log = settings.log_dir / "demo-dagster.log"
     with (
