@@ -187,9 +187,9 @@ def _duration(seconds: float) -> str:
 
 def _print_proofs(proofs: list[SymbolProof]) -> None:
     table = Table(header_style="bold")
-    table.add_column("symbol")
+    table.add_column("symbol", overflow="fold")
     for name in ("first id", "last id", "trades", "repeated", "venue holes", "open", "lost"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     table.add_column("verdict")
     for proof in proofs:
         table.add_row(
