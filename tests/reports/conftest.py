@@ -69,9 +69,12 @@ def site(recorded_lake: Settings, tmp_path_factory: pytest.TempPathFactory) -> M
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium; its absence is a failure, not a skip."""
+    """A real Chromium; its absence is a failure, not a skip.
+
+    It ends with the module: while Playwright's own event loop runs, no asynchronous test can.
+    """
     executable = shutil.which("chromium")
     assert executable, "the browser tests need Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
