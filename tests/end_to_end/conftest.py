@@ -92,7 +92,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     catalog.destroy(Settings(home=home))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dagster_ui(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the UI of plain `dagster dev`, its definitions loaded."""
     with socket.create_server(("127.0.0.1", 0)) as free:
