@@ -271,11 +271,6 @@ class Settings(BaseSettings):
         return self.data_path or str(self.home / "lake")
 
     @property
-    def catalog_dir(self) -> Path:
-        """Where the embedded catalog keeps its cluster (unless run as root; see catalog.py)."""
-        return self.home / "catalog"
-
-    @property
     def reports_dir(self) -> Path:
         """Where reports are rendered to and served from."""
         return self.home / "reports"

@@ -80,6 +80,8 @@ async def test_a_lossy_exchange_gives_the_same_ticks(settings: Settings) -> None
             await exchange.wait_exhausted()
             await until(lambda: worker.committed_rows == 34_419)
         assert exchange.violations == []
+        assert exchange.injected[FaultKind.DROP] >= 3_000
+        assert exchange.injected[FaultKind.DISCONNECT_ABRUPT] == 5
         assert landed(target) == RECORDED
         assert lake_differences(exchange, target) == []
     with lake.connect(read_only=True, settings=target) as connection:
