@@ -46,7 +46,7 @@ def time_x(*, labels: bool = True, padding: int = 0) -> alt.X:
         labelExpr=_CLOCK,
         labels=labels,
         ticks=labels,
-        tickCount=alt.ExprRef("max(2, floor(width / 90))"),
+        tickCount=alt.ExprRef("max(4, floor(width / 90))"),
         labelOverlap="greedy",
         labelBound=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Sequence
 from typing import Final
 
 MISSING: Final = "—"
@@ -67,6 +68,32 @@ def money(value: float | None, unit: str = "USDT") -> str:
         if abs(value) >= size:
             return f"{number(value / size, 2)}{_NBSP}{word}{_NBSP}{unit}"
     return f"{number(value, 2)}{_NBSP}{unit}"
+
+
+def money_scale(values: Sequence[float | None], unit: str = "USDT") -> tuple[float, str]:
+    """The divisor and the unit in which a column of amounts is written, so that decimals align.
+
+    Example:
+        >>> money_scale([1_250_000.0, 830_000.0])
+        (1000.0, 'thousand USDT')
+    """
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    for size, word in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
+        if largest >= 10 * size:
+            return size, f"{word} {unit}"
+    return 1.0, unit
+
+
+def bar_size(timeframe: str) -> str:
+    """The length of a bar as prose has it: `1m` as `1 min`."""
+    unit = {"s": "s", "m": "min", "h": "h"}[timeframe[-1]]
+    return f"{timeframe[:-1]}{_NBSP}{unit}"
+
+
+def spelled(n: int) -> str:
+    """A small whole number in words, as running text has it: `four`, `12`."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[n] if 0 <= n < len(words) else count(n)
 
 
 def duration(seconds: float | None) -> str:

@@ -230,7 +230,8 @@ def _facts(statistics: PairStatistics, context: Context) -> list[tuple[str, str]
         ("Window, UTC", window),
         (
             "Bars used",
-            f"{bars.n:,} of {bars.timeframe}, {bars.provisional or 'none'} of them provisional",
+            f"{bars.n:,} of {formats.bar_size(bars.timeframe)}, "
+            f"{bars.provisional or 'none'} of them provisional",
         ),
         ("Carried forward for want of a trade", ", ".join(filled)),
         ("Capture gaps detected", formats.count_of(bars.gaps.height, "gap")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import altair as alt
@@ -17,6 +18,24 @@ from reports.publishing import Published, Summary
 from reports.tables import Column, Row, Table
 
 KIND = "Scheduled snapshots"
+_FRAME = "snapshots"
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One panel of the history: its series with their colours, and the interval drawn, if any."""
+
+    title: str
+    fields: tuple[str, ...]
+    tokens: tuple[str, ...]
+    interval: tuple[str, str] | None = None
+
+
+_PANELS = (
+    _Panel("Cointegration, Engle–Granger p-value", ("spread",), ("ink",)),
+    _Panel("Unit root of each leg, ADF p-value", ("y", "x"), ("first", "second")),
+    _Panel("Correlation of returns", ("correlation",), ("ink",), ("lower_95", "upper_95")),
+)
 
 
 def render(history: SnapshotHistory, context: Context) -> str:
@@ -54,20 +73,20 @@ def headline(history: SnapshotHistory) -> str:
     y, x = history.pair
     if not history.taken:
         return f"No snapshot of {y} and {x} was taken yet"
-    changes = history.changes().height
+    changes, nbsp = history.changes().height, "\u00a0"
     said = (
         "no change of regime"
         if not changes
         else formats.count_of(changes, "change of regime", "changes of regime")
     )
-    return f"{y} and {x}: {said} in {formats.count_of(history.taken, 'snapshot')}"
+    taken = formats.count_of(history.taken, "snapshot").replace(" ", nbsp)
+    return f"{y} and {x}: {said.replace(' ', nbsp, 1)} in {taken}"
 
 
 def compose(history: SnapshotHistory, context: Context) -> Page:
     """The history before it is HTML."""
     parts = [
-        ("tests", "Cointegration over time", partial(_tests, history)),
-        ("correlation", "Correlation over time", partial(_correlation, history)),
+        ("history", "The relation over time", partial(_history, history)),
         ("changes", "Changes of regime", partial(_changes, history)),
         ("latest", "The latest snapshot", partial(_latest, history)),
     ]
@@ -106,65 +125,43 @@ def _verdict(history: SnapshotHistory) -> Markup:
         return Markup("<b>No verdict:</b> no snapshot holds a defined test of the spread.")
     passing = int((spread["pvalue"] < LEVEL).sum())
     return Markup(
-        "<b>{passing} of {n} snapshots</b> reject no cointegration at 5%; the latest has p = {p}. "
-        "Consecutive windows share bars, so neighbouring snapshots are not independent evidence."
+        "<b>{passing} of {n} snapshots</b> reject “no cointegration” at 5%; the latest has "
+        "p = {p}. Consecutive windows share bars, so neighbouring snapshots are not independent "
+        "evidence."
     ).format(passing=passing, n=spread.height, p=formats.pvalue(spread["pvalue"][-1]))
 
 
-def _tests(history: SnapshotHistory) -> Section:
-    rows = milliseconds(
-        history.spread.drop_nulls("pvalue").select("taken_at", "pvalue", "statistic"), "taken_at"
-    )
-    if rows.is_empty():
-        raise page.Unavailable("No snapshot holds a defined test of the spread.")
-    smallest = formats.pvalue(rows["pvalue"].min())  # type: ignore[arg-type]
+def _history(history: SnapshotHistory) -> Section:
+    rows = _rows(history)
+    known = [panel for panel in _PANELS if any(rows[name].count() for name in panel.fields)]
+    if not known:
+        raise page.Unavailable("No snapshot holds a defined test or correlation.")
+    changes = history.changes()
+    marked = changes["taken_at"].dt.epoch("ms").unique().sort().to_list()
+    headline = _history_headline(history, rows)
     chart = Chart(
-        key="tests-pvalues",
-        headline=f"Engle–Granger p-value of each snapshot; the smallest is {smallest}",
-        description=f"Engle–Granger p-values over {rows.height} snapshots; the smallest is "
-        f"{smallest}.",
-        draw=partial(_draw_series, "tests", "pvalue", None, {"5%": LEVEL}, [0.0, 1.0]),
-        frames={"tests": rows},
-        note="Filled: below 5%. Dashed: 5%.",
-        time=TimeAxis(
-            "tests",
-            [CursorLine("p", "pvalue", 3), CursorLine("Statistic", "statistic", 2)],
-            _window(rows),
+        key="history-stack",
+        headline=headline,
+        description=(
+            f"Stacked time series over {rows.height} snapshots: "
+            f"{'; '.join(panel.title for panel in known)}. {headline}. "
+            f"{formats.count_of(len(marked), 'change').capitalize()} of regime marked."
         ),
-    )
-    return Section(key="tests", title="Cointegration over time", blocks=[chart])
-
-
-def _correlation(history: SnapshotHistory) -> Section:
-    rows = milliseconds(
-        history.correlation.drop_nulls("correlation").select(
-            "taken_at", "correlation", "lower_95", "upper_95"
-        ),
-        "taken_at",
-    )
-    if rows.is_empty():
-        raise page.Unavailable("No snapshot holds a defined correlation.")
-    last = formats.number(rows["correlation"][-1])
-    lowest = rows["lower_95"].min()
-    floor = min(0.0, float(lowest)) if isinstance(lowest, float) else 0.0
-    chart = Chart(
-        key="correlation-history",
-        headline=f"Correlation of returns was {last} at the latest snapshot",
-        description=f"Correlation of returns over {rows.height} snapshots with its 95% interval; "
-        f"the latest is {last}.",
-        draw=partial(
-            _draw_series,
-            "correlations",
-            "correlation",
-            ("lower_95", "upper_95"),
-            {},
-            [floor, 1.0],
-        ),
-        frames={"correlations": rows},
-        note="Band: 95%, Fisher’s z, returns taken as independent.",
-        time=TimeAxis(
-            "correlations",
+        draw=lambda colours: charts.stack(
             [
+                _panel(colours, panel, rows, marked, history, last=panel is known[-1])
+                for panel in known
+            ]
+        ),
+        frames={_FRAME: rows},
+        note="Dashed: 5%; filled points are below it. Band: 95%, Fisher’s z, returns taken as "
+        "independent." + (" Vertical lines: changes of regime, listed below." if marked else ""),
+        time=TimeAxis(
+            _FRAME,
+            [
+                CursorLine("Engle–Granger p", "spread", 3),
+                CursorLine(f"ADF p, {history.pair.y}", "y", 3, colour="first"),
+                CursorLine(f"ADF p, {history.pair.x}", "x", 3, colour="second"),
                 CursorLine("Correlation", "correlation", 3),
                 CursorLine("95% low", "lower_95", 3),
                 CursorLine("95% high", "upper_95", 3),
@@ -172,46 +169,93 @@ def _correlation(history: SnapshotHistory) -> Section:
             _window(rows),
         ),
     )
-    return Section(key="correlation", title="Correlation over time", blocks=[chart])
+    return Section(key="history", title="The relation over time", blocks=[chart])
+
+
+def _rows(history: SnapshotHistory) -> pl.DataFrame:
+    """One row a snapshot: p-values of spread and legs, correlation with its interval."""
+    names = {"spread": "spread", history.pair.y: "y", history.pair.x: "x"}
+    tests = history.stationarity.filter(pl.col("series").is_in(list(names)))
+    joined = history.correlation.select("taken_at", "correlation", "lower_95", "upper_95")
+    for series, name in names.items():
+        one = tests.filter(pl.col("series") == series).select("taken_at", pvalue="pvalue")
+        joined = joined.join(one.rename({"pvalue": name}), on="taken_at", how="full", coalesce=True)
+    return milliseconds(joined.sort("taken_at"), "taken_at")
+
+
+def _history_headline(history: SnapshotHistory, rows: pl.DataFrame) -> str:
+    smallest, last = rows["spread"].min(), rows["correlation"].drop_nulls()
+    parts = []
+    if isinstance(smallest, float):
+        parts.append(f"the smallest Engle–Granger p is {formats.pvalue(smallest)}")
+    if last.len():
+        parts.append(f"the latest correlation of returns {formats.number(last[-1])}")
+    said = ", ".join(parts) or f"{formats.count_of(rows.height, 'snapshot')}"
+    return said[:1].upper() + said[1:]
 
 
 def _window(rows: pl.DataFrame) -> tuple[int, int]:
     first, last = int(rows["t"][0]), int(rows["t"][-1])
-    return (first, last) if last > first else (first - 1_800_000, last + 1_800_000)
+    room = (last - first) // 60 or 1_800_000  # points are wider than a point in time
+    return first - room, last + room
 
 
-def _draw_series(
-    frame: str,
-    field: str,
-    interval: tuple[str, str] | None,
-    levels: dict[str, float],
-    domain: list[float],
+def _panel(
     colours: theme.Tokens,
+    panel: _Panel,
+    rows: pl.DataFrame,
+    marked: list[int],
+    history: SnapshotHistory,
+    *,
+    last: bool,
 ) -> charts.Drawing:
-    def y(name: str) -> alt.Y:
-        return charts.value_y(name, label_expr=charts.PLAIN, domain=domain)
+    """The series of one panel, regime changes as vertical lines through it."""
+    x = charts.time_x(labels=last)
+    low = rows["lower_95"].min()
+    floor = min(0.0, float(low)) if panel.interval and isinstance(low, float) else 0.0
 
-    x = charts.time_x(padding=8)
-    data = alt.Chart(alt.NamedData(frame))
-    below = f"datum.{field} < {LEVEL}" if levels else "true"
-    points = data.mark_point(filled=True, size=34, strokeWidth=1.3, opacity=1).encode(
-        x=x,
-        y=y(field),
-        stroke=alt.value(colours["first"]),
-        fill=alt.condition(below, alt.value(colours["first"]), alt.value(colours["bg"])),
-    )
+    def y(field: str) -> alt.Y:
+        return charts.value_y(field, label_expr=charts.PLAIN, domain=[floor, 1.0], ticks=3)
+
+    changes = charts.literal(*({"t": moment} for moment in marked))
     layers = [
-        *(charts.rules(levels, colours) if levels else []),
-        *(
-            [charts.band(frame, *interval, colours["first"], y=y(interval[0]), x=x, opacity=0.16)]
-            if interval
-            else []
-        ),
-        charts.line(frame, field, colours["first"], y=y(field), x=x),
-        points,
-        *charts.cursor(colours, {field: colours["ink"]}),
+        changes.mark_rule(color=colours["alert"], strokeWidth=1, strokeDash=[4, 3]).encode(x=x)
     ]
-    return alt.layer(*layers).properties(width=charts.FULL_WIDTH, height=170)
+    if panel.interval:
+        ink = colours["ink"]
+        layers.append(charts.band(_FRAME, *panel.interval, ink, y=y("lower_95"), x=x, opacity=0.14))
+    else:
+        layers += charts.rules({"5%": LEVEL}, colours)
+    labels = {"y": history.pair.y, "x": history.pair.x}
+    ends = [rows[name].drop_nulls() for name in panel.fields]
+    shifts = [0.0, 0.0]
+    if len(ends) == 2 and all(end.len() for end in ends):
+        shifts = list(charts.separation(float(ends[0][-1]), float(ends[1][-1]), near=0.15))
+    for field, token, shift in zip(panel.fields, panel.tokens, shifts, strict=False):
+        layers.append(charts.line(_FRAME, field, colours[token], y=y(field), x=x))
+        layers.append(_points(colours, field, colours[token], x=x, y=y(field), panel=panel))
+        if field in labels:
+            layers.append(charts.end_label(field, labels[field], colours[token], shift=shift))
+    dots = {field: colours[token] for field, token in zip(panel.fields, panel.tokens, strict=True)}
+    return charts.panel([*layers, *charts.cursor(colours, dots)], panel.title, 120)
+
+
+def _points(
+    colours: theme.Tokens, field: str, colour: str, *, x: alt.X, y: alt.Y, panel: _Panel
+) -> alt.Chart:
+    below = "true" if panel.interval else f"datum.{field} < {LEVEL}"
+    drawn: alt.Chart = (
+        alt.Chart(alt.NamedData(_FRAME))
+        .transform_filter(f"isValid(datum.{field})")
+        .mark_point(filled=True, size=26, strokeWidth=1.3, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            stroke=alt.value(colour),
+            fill=alt.condition(below, alt.value(colour), alt.value(colours["bg"])),
+        )
+    )
+    return drawn
 
 
 def _changes(history: SnapshotHistory) -> Section:

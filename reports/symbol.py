@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 from markupsafe import Markup
 
-from quant_pipeline.research.outcome import Undefined
+from quant_pipeline.research.outcome import Undefined, sentence
 from quant_pipeline.research.symbol import SymbolStatistics
 from quant_pipeline.settings import Settings, check_symbol
 from reports import charts, formats, page, publishing, theme
@@ -140,11 +140,10 @@ def _facts(statistics: SymbolStatistics) -> list[tuple[str, str]]:
         if clock.height
         else f"{formats.day(bars.day)}, no bars"
     )
-    filled = float(clock["filled"].mean()) if clock.height else None  # type: ignore[arg-type]
     return [
         ("Window, UTC", window),
-        ("Bars with a trade", f"{bars.frame.height:,} of {bars.timeframe}"),
-        ("Share of bars without a trade", formats.percent(filled)),
+        ("Bars with a trade", f"{bars.frame.height:,} of {clock.height:,}"),
+        ("Bar size", formats.bar_size(bars.timeframe)),
         ("Trades", formats.count(statistics.summary.trades)),
         ("Capture gaps detected", formats.count_of(bars.gaps.height, "gap")),
         ("Venue, lake snapshot", f"{bars.venue.capitalize()}, {bars.snapshot}"),
@@ -170,8 +169,8 @@ def _volatility(statistics: SymbolStatistics) -> Section:
     table = Table(
         key="volatilities",
         caption="Annualised volatility of the window",
-        note=f"Bars of {statistics.bars.timeframe}, carried forward; scaled by the square root of "
-        "the bars in 365 days of 24 hours.",
+        note=f"Bars of {formats.bar_size(statistics.bars.timeframe)}, carried forward; scaled by "
+        "the square root of the bars in 365 days of 24 hours.",
         stub="Estimator",
         columns=[Column("value", "Volatility")],
         rows=rows,
@@ -195,7 +194,7 @@ def _cost(statistics: SymbolStatistics) -> Section:
     for row in estimates.iter_rows(named=True):
         spread = row["spread"]
         cell: Cell = (
-            Undefined(f"{row['reason'] or 'Not determined'}.")
+            Undefined(sentence(row["reason"] or "Not determined"))
             if spread is None or spread != spread
             else formats.number(spread * 1e4, 2)
         )

@@ -26,6 +26,8 @@ _STUB: Final = "stub"
 _GROUP: Final = "group"
 _LONG: Final = 24
 """Rows beyond which a table may be cut between two rows on paper, its header repeated."""
+_WIDE: Final = 8
+"""Columns from which on a table takes the page's full width instead of a narrow measure."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,28 @@ def render(table: Table) -> Markup:
     body, footnotes = _lift_footnotes(body)
     note = Markup("<span>{}</span>").format(table.note) if table.note else ""
     return Markup(
-        '<div class="table{long}" id="{key}"><p class="caption" id="{caption_id}">'
+        '<div class="table{classes}" id="{key}"><p class="caption" id="{caption_id}">'
         '<b>{caption}</b>{note}</p><div class="scroll" role="region" tabindex="0" '
         'aria-labelledby="{caption_id}">{body}</div>{footnotes}</div>'
     ).format(
         key=table.key,
-        long=" long" if len(table.rows) > _LONG else "",
+        classes=_classes(table),
         caption_id=caption_id,
         caption=table.caption,
         note=note,
         body=Markup(body),  # noqa: S704 - great-tables escaped its cells
         footnotes=footnotes,
     )
+
+
+def _classes(table: Table) -> str:
+    """What the stylesheet must know of the table's shape."""
+    shape = {
+        " long": len(table.rows) > _LONG,
+        " wide": len(table.columns) >= _WIDE,
+        " spanned-end": bool(table.columns and table.columns[-1].spanner),
+    }
+    return "".join(name for name, holds in shape.items() if holds)
 
 
 def _great_table(table: Table) -> GT:

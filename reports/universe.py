@@ -22,6 +22,7 @@ SUBJECT = "all"
 
 _SHOWN_PAIRS = 25
 _FALSE_DISCOVERY = 0.05
+_READABLE_CELL = 16  # pixels of height from which a number fits a cell of the matrix
 
 
 def render(statistics: UniverseStatistics, context: Context) -> str:
@@ -93,7 +94,7 @@ def compose(statistics: UniverseStatistics, context: Context) -> Page:
         verdict=_verdict(statistics),
         facts=[
             ("Window, UTC", window),
-            ("Bars used", f"{closes.height:,} of {bars.timeframe}"),
+            ("Bars used", f"{closes.height:,} of {formats.bar_size(bars.timeframe)}"),
             ("Symbols", formats.count(len(bars.symbols))),
             ("Tests made", formats.count(statistics.tested)),
             ("False-discovery rate", formats.percent(_FALSE_DISCOVERY, 0)),
@@ -221,10 +222,10 @@ def _matrix(statistics: UniverseStatistics) -> Chart:
         draw=lambda colours: _draw_matrix(colours, list(statistics.order)),
         frames={"matrix": frame},
         note=(
-            f"Log returns of {statistics.bars.timeframe} bars, {fit.n:,} of them; Ledoit–Wolf "
-            f"shrinkage {formats.percent(fit.shrinkage)} towards no correlation. Ordered by "
-            "average linkage. Stronger colour, stronger correlation; blue positive, orange "
-            "negative."
+            f"Log returns of {formats.bar_size(statistics.bars.timeframe)} bars, {fit.n:,} of "
+            f"them; Ledoit–Wolf shrinkage {formats.percent(fit.shrinkage)} towards no "
+            "correlation. Ordered by average linkage. Stronger colour, stronger correlation; "
+            "blue positive, orange negative."
         ),
     )
 
@@ -243,13 +244,29 @@ def _draw_matrix(colours: theme.Tokens, order: list[str]) -> charts.Drawing:
     strength = alt.FillOpacity(
         "strength:Q", scale=alt.Scale(domain=[0, 1], range=[0.02, 1]), legend=None
     )
-    drawn: charts.Drawing = (
+    x, y = (alt.X("a:N", sort=order, axis=axis.copy()), alt.Y("b:N", sort=order, axis=axis.copy()))
+    # Numbers where a cell has room for them: on a phone the colours and the tooltip remain.
+    readable = f"width / {max(len(order), 1)} < 30 ? 0 : 1"
+    numbers = (
+        alt.Chart(alt.NamedData("matrix"))
+        .transform_calculate(text="replace(format(datum.value, '.2f'), '-', '−')")
+        .mark_text(fontSize=min(10, size - 8), opacity=alt.ExprRef(readable))
+        .encode(
+            x=x,
+            y=y,
+            text="text:N",
+            color=alt.condition(
+                "abs(datum.value) > 0.55", alt.value(colours["bg"]), alt.value(colours["ink"])
+            ),
+        )
+    )
+    cells = (
         alt.Chart(alt.NamedData("matrix"))
         .transform_calculate(strength="abs(datum.value)")
         .mark_rect(stroke=colours["bg"], strokeWidth=1)
         .encode(
-            x=alt.X("a:N", sort=order, axis=axis.copy()),
-            y=alt.Y("b:N", sort=order, axis=axis.copy()),
+            x=x,
+            y=y,
             fill=sign,
             fillOpacity=strength,
             tooltip=[
@@ -258,9 +275,9 @@ def _draw_matrix(colours: theme.Tokens, order: list[str]) -> charts.Drawing:
                 alt.Tooltip("value:Q", title="Correlation", format=".2f"),
             ],
         )
-        .properties(width=charts.FULL_WIDTH - 120, height=size * len(order))
     )
-    return drawn
+    layers = [cells, numbers] if size >= _READABLE_CELL else [cells]
+    return alt.layer(*layers).properties(width=charts.FULL_WIDTH - 120, height=size * len(order))
 
 
 def _movers(statistics: UniverseStatistics) -> Section:
@@ -268,6 +285,7 @@ def _movers(statistics: UniverseStatistics) -> Section:
     if movers.is_empty():
         raise page.Unavailable("No symbol has bars in this window.")
     logs = statistics.bars.closes
+    divisor, unit = formats.money_scale(movers["quote_volume"].to_list())
     rows: list[Row] = []
     for rank, row in enumerate(movers.iter_rows(named=True), start=1):
         course = logs[row["symbol"]].gather_every(max(1, logs.height // 60)).to_list()
@@ -275,7 +293,7 @@ def _movers(statistics: UniverseStatistics) -> Section:
             {
                 "stub": row["symbol"],
                 "rank": str(rank),
-                "traded": formats.money(row["quote_volume"]),
+                "traded": formats.number(row["quote_volume"] / divisor, 1 if divisor > 1 else 0),
                 "trades": formats.count(row["trades"]),
                 "change": formats.number(row["change_bps"], 0, signed=True),
                 "range": formats.number(row["range_bps"], 0),
@@ -289,7 +307,7 @@ def _movers(statistics: UniverseStatistics) -> Section:
         stub="Symbol",
         columns=[
             Column("rank", "Rank"),
-            Column("traded", "Traded"),
+            Column("traded", f"Traded, {unit}"),
             Column("trades", "Trades"),
             Column("change", "Change, bp"),
             Column("range", "High to low, bp"),

@@ -33,6 +33,7 @@ def chart(statistics: SymbolStatistics) -> Chart:
         else f"{symbol} has one bar"
     )
     size = formats.duration(statistics.candle_seconds)
+    half = 500 * statistics.candle_seconds
     vwap = need(statistics.summary.vwap)
     return Chart(
         key="candles-stack",
@@ -50,7 +51,8 @@ def chart(statistics: SymbolStatistics) -> Chart:
         ),
         time=TimeAxis(
             frame=_FRAME,
-            window=(int(rows["t"][0]), int(rows["t"][-1]) + 1000 * statistics.candle_seconds),
+            # a candle is drawn around the start of its time, so half of it lies before
+            window=(int(rows["t"][0]) - half, int(rows["t"][-1]) + half),
             lines=[
                 CursorLine("Open", "open"),
                 CursorLine("High", "high"),

@@ -40,11 +40,13 @@ def _lead(statistics: PairStatistics) -> str:
     else:
         posed = "The tests do not settle the order of integration of both legs."
     verdict = statistics.verdict
+    made = formats.spelled(len(verdict.tests))
     if not verdict.rejecting:
-        count = f"None of the {len(verdict.tests)} tests of no relation rejects at 5%."
+        count = f"None of the {made} tests of no relation rejects at 5%."
     else:
         count = (
-            f"{len(verdict.rejecting)} of the {len(verdict.tests)} tests of no relation reject "
+            f"{formats.spelled(len(verdict.rejecting)).capitalize()} of the "
+            f"{made} tests of no relation reject "
             f"at 5%: {'; '.join(verdict.rejecting)}."
         )
     return f"{posed} {count}"
@@ -87,7 +89,7 @@ def integration_table(statistics: PairStatistics) -> Table:
 
 
 def _leg_rows(leg: LegStatistics, timeframe: str) -> list[Row]:
-    names = (f"log {leg.symbol}", f"Δ log {leg.symbol}, {timeframe}")
+    names = (f"log {leg.symbol}", f"Δ log {leg.symbol}, {formats.bar_size(timeframe)}")
     return [
         _tests_row(name, both)
         for name, both in zip(names, (leg.level, leg.difference), strict=True)

@@ -69,7 +69,7 @@ def _lead(statistics: PairStatistics) -> str:
 
 
 def _estimates(statistics: PairStatistics) -> list[_Estimate]:
-    hedge, size = statistics.hedge, statistics.bars.timeframe
+    hedge, size = statistics.hedge, formats.bar_size(statistics.bars.timeframe)
 
     def stderr(fit: object) -> float | None:
         return None if isinstance(fit, Undefined) else float(getattr(fit, "beta_stderr", math.nan))
@@ -213,7 +213,8 @@ def reversion_table(statistics: PairStatistics) -> Table:
     return Table(
         key="reversion",
         caption="Speed of mean reversion",
-        note=f"AR(1) of the OLS spread, {statistics.bars.n:,} bars of {statistics.bars.timeframe}.",
+        note=f"AR(1) of the OLS spread, {statistics.bars.n:,} bars of "
+        f"{formats.bar_size(statistics.bars.timeframe)}.",
         stub="Quantity",
         columns=[Column("value", "Spread")],
         rows=rows,

@@ -56,7 +56,7 @@ def chart(statistics: PairStatistics) -> Chart:
     """The three panels and the strip that zooms them."""
     rows, reduced = frame(statistics)
     y, x = statistics.legs
-    size = statistics.bars.timeframe
+    size = formats.bar_size(statistics.bars.timeframe)
     deviation = statistics.spread_sd or 0.0
     note = (
         f"{size} bars, last trade carried forward. Spread: band of ±2 standard deviations "
@@ -108,19 +108,23 @@ def _lead(statistics: PairStatistics, context: Context) -> Markup:
     fit = need(statistics.hedge.ols)
     outside = statistics.series.select((pl.col("zscore").abs() > 2).cast(pl.Int8).diff() == 1)
     excursions = int(outside.to_series().sum() or 0)
-    times = "never" if excursions == 0 else formats.count_of(excursions, "time")
+    left = (
+        "never left ±2 standard deviations"
+        if excursions == 0
+        else f"left ±2 standard deviations {formats.count_of(excursions, 'time')}"
+    )
     cost = 4 * context.taker_fee_bps
     band = 2e4 * (statistics.spread_sd or 0.0)
     return Markup(
         "The spread is log {y} less {beta} times log {x}, with the slope fitted on this same "
-        "window. It left ±2 standard deviations {times}; because mean and deviation are "
+        "window. It {left}; because mean and deviation are "
         "in-sample, that describes the window and is not a signal. Two standard deviations are "
         "{band} bp, against {cost} bp of fees for the four trades of a round trip at {fee} bp each."
     ).format(
         y=y.symbol,
         x=x.symbol,
         beta=formats.number(fit.beta, 3),
-        times=times,
+        left=left,
         band=formats.number(band, 1),
         cost=formats.number(cost, 0),
         fee=formats.number(context.taker_fee_bps, 1),

@@ -200,7 +200,7 @@ def lag_chart(statistics: PairStatistics, timing: Timing) -> Chart:
     peak = rows.row(int(np.nanargmax(np.abs(fit.correlation))), named=True)
     outside = int((rows["correlation"].abs() > fit.band).sum())
     headline = (
-        f"Cross-correlation is largest at lag {formats.number(peak['lag'], 1, signed=True)} s: "
+        f"Cross-correlation is largest at {_lag(peak['lag'])}: "
         f"{formats.number(peak['correlation'])}"
     )
     y, x = (leg.symbol for leg in statistics.legs)
@@ -220,6 +220,12 @@ def lag_chart(statistics: PairStatistics, timing: Timing) -> Chart:
         ),
         half=True,
     )
+
+
+def _lag(seconds: float) -> str:
+    if seconds == 0:
+        return "no lag"
+    return f"a lag of {formats.number(seconds, 1, signed=True)} s"
 
 
 def _draw_lags(

@@ -234,7 +234,7 @@
   }));
 
   // --- paper: charts are laid out again for the width of a page ------------------------------
-  const PAPER = { full: 690, half: 330, height: 0.66 };
+  const PAPER = { full: 750, half: 360, height: 0.66 };
   const heights = view => {
     const { signals } = view.getState({ signals: name => /^(concat_\d+_)?height$/.test(name) });
     return Object.fromEntries(Object.entries(signals).filter(([, value]) => value > 60));

@@ -145,14 +145,14 @@ def snapshot_history() -> snapshots.SnapshotHistory:
                 "taken_at": times,
                 "series": [series] * 48,
                 "statistic": -3.9 + 4 * pvalue,
-                "pvalue": pvalue,
+                "pvalue": (pvalue + offset) / (1 + offset),
                 "lags": [2] * 48,
                 "bars": [1440] * 48,
                 "critical_5pct": [-3.34] * 48,
                 "lake_snapshot": np.arange(48) + 100,
             }
         )
-        for series in ("BTCUSDT", "ETHUSDT", "spread")
+        for series, offset in (("BTCUSDT", 1.5), ("ETHUSDT", 0.6), ("spread", 0.0))
     ).sort("taken_at", "series")
     correlation = np.where(np.arange(48) < 24, 0.85, 0.55)
     moves = pl.DataFrame(

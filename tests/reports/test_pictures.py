@@ -26,7 +26,7 @@ ALIKE = 0.9
         ("pair", "profile-y"),
         ("symbol", "candles-stack"),
         ("universe", "correlation-matrix"),
-        ("snapshots", "tests-pvalues"),
+        ("snapshots", "history-stack"),
     ],
 )
 def test_a_chart_looks_as_approved(
