@@ -16,7 +16,8 @@ Every setting may be written in `quant.toml` at the repository root under its na
 `A,B` in the environment. `quant config` prints the effective values. An unknown name is an error.
 
 `QUANT_CONFIG` names another settings file. Passwords and keys are not settings: the catalog's
-password is `PGPASSWORD`, and an object store's keys are the usual `AWS_*` variables.
+password is `PGPASSWORD`, and an object store's keys are the usual `AWS_*` variables. `alert_urls`
+holds tokens and is never shown: neither by `quant config`, nor in errors, logs, reports or Dagster.
 
 | setting | default | what it is |
 |---|---|---|

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Raised with every change to STATEMENTS; each statement may run again on an older lake."""
 
 _TICKS = """
@@ -106,6 +106,32 @@ CREATE TABLE IF NOT EXISTS analytics.correlation_snapshots ({_PROVENANCE}
 )
 """
 
+# One row per episode: inserted when it is raised, completed when it is cleared. At most one row of
+# a rule and subject has no cleared_at. *_delivery: waiting | sent | off (nowhere to send it).
+_ALERTS = """
+CREATE TABLE IF NOT EXISTS analytics.alerts (
+    alert_id         VARCHAR   NOT NULL,
+    venue            VARCHAR   NOT NULL,
+    rule             VARCHAR   NOT NULL,
+    subject          VARCHAR   NOT NULL,  -- pair, symbol, 'stream', or a job and its partition
+    severity         VARCHAR   NOT NULL,  -- info | warning | critical
+    raised_at        TIMESTAMP NOT NULL,  -- when it was noticed, UTC
+    observed_at      TIMESTAMP NOT NULL,  -- the market's or the run's time of the value, UTC
+    value            DOUBLE    NOT NULL,
+    threshold        DOUBLE    NOT NULL,
+    message          VARCHAR   NOT NULL,
+    cleared_at       TIMESTAMP,
+    cleared_value    DOUBLE,
+    cleared_message  VARCHAR,
+    raised_delivery  VARCHAR   NOT NULL,
+    cleared_delivery VARCHAR,
+    delivered_to     VARCHAR[] NOT NULL,  -- 'raised' or 'cleared', and a digest of the address
+    attempts         BIGINT    NOT NULL,  -- in vain, since the last success
+    attempted_at     TIMESTAMP,
+    delivery_error   VARCHAR
+)
+"""
+
 # An aggregate trade is not a trade: the sizes inside first_id..last_id are unknown.
 _AGG_TRADES = """
 CREATE TABLE IF NOT EXISTS raw.agg_trades (
@@ -168,6 +194,7 @@ STATEMENTS: Final = (
     _PAIR_SNAPSHOTS,
     _ADF_SNAPSHOTS,
     _CORRELATION_SNAPSHOTS,
+    _ALERTS,
     _AGG_TRADES,
     "ALTER TABLE raw.agg_trades SET PARTITIONED BY (year(ts), month(ts), day(ts))",
     "ALTER TABLE raw.agg_trades SET SORTED BY (symbol ASC, ts ASC, agg_id ASC)",

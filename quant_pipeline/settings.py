@@ -17,7 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -31,6 +38,18 @@ ROOT = Path(__file__).resolve().parents[1]
 
 Timeframe = Literal["1s", "1m", "5m", "1h"]
 TIMEFRAME_SECONDS: dict[Timeframe, int] = {"1s": 1, "1m": 60, "5m": 300, "1h": 3600}
+
+AlertRule = Literal[
+    "zscore",
+    "correlation_breakdown",
+    "cointegration_gained",
+    "cointegration_lost",
+    "spread_widening",
+    "volume_spike",
+    "stale_feed",
+    "open_gap",
+    "failed_run",
+]
 
 _SYMBOL = re.compile(r"[A-Z0-9]{2,20}")
 _PREFIX = "QUANT_"
@@ -88,6 +107,16 @@ def _parse_pairs(value: object) -> object:
     if isinstance(parts, Iterable) and not isinstance(parts, str):
         return tuple(Pair.parse(part) if isinstance(part, str) else part for part in parts)
     return parts
+
+
+def _parse_secrets(value: object) -> object:
+    """Secrets parted by white space, for their text may hold commas; never shown in an error."""
+    if isinstance(value, str):
+        return tuple(SecretStr(part) for part in value.split())
+    parts = value if isinstance(value, list | tuple) else ()
+    if value and not (parts and all(isinstance(part, str | SecretStr) for part in parts)):
+        raise ValueError('expected a list of addresses, as ["json://localhost:8080/"]')
+    return tuple(part if isinstance(part, SecretStr) else SecretStr(part) for part in parts)
 
 
 def _first_pair(validated: dict[str, Any]) -> tuple[Pair, ...]:
@@ -213,6 +242,88 @@ class Settings(BaseSettings):
         default=24.0, description="Hours of bars in a scheduled snapshot"
     )
 
+    # --- what is checked ---
+    check_lookback_h: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="Hours of the newest data that the asset checks judge"
+    )
+    check_sampled_bars: Annotated[int, Field(ge=1)] = Field(
+        default=8, description="Bars of each size that a check recomputes from their ticks"
+    )
+    check_gap_error_s: Seconds = Field(
+        default=300.0, description="A gap open for longer is an error, a younger one a warning"
+    )
+    check_clock_skew_ms: Annotated[float, Field(gt=0)] = Field(
+        default=1000.0, description="Largest median delay from trade time to reception"
+    )
+    check_price_jump_mads: Annotated[float, Field(gt=0)] = Field(
+        default=25.0, description="A one-minute return beyond this many robust deviations is a jump"
+    )
+    check_one_leg_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5, description="Largest share of a pair's bars in which only one leg traded"
+    )
+    check_drift_mads: Annotated[float, Field(gt=0)] = Field(
+        default=6.0, description="A statistic beyond this many robust deviations has drifted"
+    )
+    stale_min_s: Seconds = Field(
+        default=60.0, description="Silence below this is never stale, however lively the symbol"
+    )
+    stale_factor: Annotated[float, Field(gt=1)] = Field(
+        default=4.0, description="Silence of this many usual pauses of a symbol is stale"
+    )
+
+    # --- alerts ---
+    alert_rules: Annotated[tuple[AlertRule, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=get_args(AlertRule), description="Rules that raise alerts"
+    )
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_parse_secrets)] = Field(
+        default=(),
+        description="Where alerts are sent: Apprise addresses, parted by spaces. Secret",
+    )
+    alert_interval_s: Annotated[int, Field(ge=5)] = Field(
+        default=30, description="Seconds between two looks at the rules"
+    )
+    alert_quiet_hours: (
+        Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$")] | None
+    ) = Field(
+        default=None, description="UTC hours, as 22:00-06:00, whose alerts wait for their end"
+    )
+    alert_quiet_lets_critical_pass: bool = Field(
+        default=True, description="Whether critical alerts are sent in quiet hours too"
+    )
+    alert_zscore_raise: Annotated[float, Field(gt=0)] = Field(
+        default=2.5, description="|z| of the spread from which on it is an alert"
+    )
+    alert_zscore_clear: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="|z| of the spread down to which it is cleared"
+    )
+    alert_correlation_drop_raise: Annotated[float, Field(gt=0, le=2)] = Field(
+        default=0.3, description="Correlation below its week's median: breakdown"
+    )
+    alert_correlation_drop_clear: Annotated[float, Field(ge=-2, le=2)] = Field(
+        default=0.15, description="Correlation below its week's median: breakdown is over"
+    )
+    alert_cointegrated_below: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="Engle-Granger p-value down to which a pair is cointegrated"
+    )
+    alert_cointegration_lost_above: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.1, description="Engle-Granger p-value from which on cointegration is lost"
+    )
+    alert_spread_ratio_raise: Annotated[float, Field(gt=0)] = Field(
+        default=2.0, description="Spread deviation over its week's median day: widening"
+    )
+    alert_spread_ratio_clear: Annotated[float, Field(gt=0)] = Field(
+        default=1.3, description="Spread deviation over its week's median day: widening is over"
+    )
+    alert_volume_ratio_raise: Annotated[float, Field(gt=0)] = Field(
+        default=8.0, description="Five minutes' volume over its day's median: spike"
+    )
+    alert_volume_ratio_clear: Annotated[float, Field(gt=0)] = Field(
+        default=3.0, description="Five minutes' volume over its day's median: spike is over"
+    )
+    alert_open_gap_s: Seconds = Field(
+        default=120.0, description="Seconds a capture gap may be open before it is an alert"
+    )
+
     # --- how the lake is kept ---
     maintenance_interval_s: Seconds = Field(
         default=60.0, description="Seconds between merges of small files (`quant maintain --every`)"
@@ -262,6 +373,29 @@ class Settings(BaseSettings):
                     f"{name} {getattr(self, name)!r} is not in timeframes "
                     f"({', '.join(self.timeframes)}); add it there or choose one of them"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _alerts_have_hysteresis(self) -> Settings:
+        for low, high in (
+            ("alert_zscore_clear", "alert_zscore_raise"),
+            ("alert_correlation_drop_clear", "alert_correlation_drop_raise"),
+            ("alert_cointegrated_below", "alert_cointegration_lost_above"),
+            ("alert_spread_ratio_clear", "alert_spread_ratio_raise"),
+            ("alert_volume_ratio_clear", "alert_volume_ratio_raise"),
+        ):
+            if getattr(self, low) >= getattr(self, high):
+                raise ValueError(
+                    f"{low} {getattr(self, low):g} is not below {high} {getattr(self, high):g}; "
+                    "an alert needs two levels, or it is raised by every tick"
+                )
+        if "cointegration_lost" in self.alert_rules and (
+            "cointegration_gained" not in self.alert_rules
+        ):
+            raise ValueError(
+                "alert_rules has 'cointegration_lost' without 'cointegration_gained', which tells "
+                "what there is to lose; add it"
+            )
         return self
 
     # --- folders derived from home ---

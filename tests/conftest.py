@@ -59,21 +59,32 @@ def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 @pytest.fixture(scope="session")
+def make_lake(
+    catalog_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Settings]:
+    """Makes an empty lake, by name, that lives as long as the test session."""
+
+    def make(name: str) -> Settings:
+        with psycopg.connect(catalog_server, autocommit=True) as connection:
+            connection.execute(f"create database {name}")
+        return Settings(
+            home=tmp_path_factory.mktemp(name),
+            catalog_dsn=make_conninfo(catalog_server, dbname=name),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def make_recorded_lake(
-    catalog_server: str,
-    tmp_path_factory: pytest.TempPathFactory,
+    make_lake: Callable[[str], Settings],
     dbt_manifest: Manifest,
     recorded_trades: pl.DataFrame,
 ) -> Callable[[str], Settings]:
     """Makes a lake, by name, that holds the recorded session and dbt's bars of it."""
 
     def make(name: str) -> Settings:
-        with psycopg.connect(catalog_server, autocommit=True) as connection:
-            connection.execute(f"create database {name}")
-        settings = Settings(
-            home=tmp_path_factory.mktemp(name),
-            catalog_dsn=make_conninfo(catalog_server, dbname=name),
-        )
+        settings = make_lake(name)
         with lake.connect(settings=settings) as connection:
             connection.register("recorded", recorded_trades.to_arrow())
             connection.execute("insert into raw.ticks by name select * from recorded")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import duckdb
 import typer
+from pydantic import SecretStr
 from rich.table import Table
 
 from quant_pipeline import catalog, lake
@@ -41,6 +42,9 @@ def config() -> None:
     settings = settings_module.get()
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
+        if _is_secret(value):
+            console.print(f"# {name} is set and secret", markup=False, highlight=False)
+            continue
         text = json.dumps(_plain(name, value), ensure_ascii=False)
         line = f"{name} = {text}" if value is not None else f"# {name} is unset"
         console.print(
@@ -111,6 +115,10 @@ def status() -> None:
     console.print(
         f"catalog is up ({kind}), {catalog.connections(dsn)} connections", highlight=False
     )
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, tuple) and any(isinstance(item, SecretStr) for item in value)
 
 
 def _plain(name: str, value: object) -> object:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from quant_pipeline import settings as settings_module
+from quant_pipeline.commands import lake as lake_commands
 from quant_pipeline.settings import ROOT, Pair, SettingsError, load, timeframe_seconds
 
 
@@ -115,3 +116,31 @@ def test_every_setting_is_described() -> None:
         if not field.description
     ]
     assert undescribed == []
+
+
+@pytest.mark.usefixtures("toml")
+def test_alert_addresses_are_parted_by_spaces_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QUANT_ALERT_URLS", "slack://t0ken/a,b json://127.0.0.1/t0ken")
+    settings = load()
+    assert [url.get_secret_value() for url in settings.alert_urls] == [
+        "slack://t0ken/a,b",
+        "json://127.0.0.1/t0ken",
+    ]
+    assert "t0ken" not in f"{settings!r} {settings.model_dump_json()}"
+    settings_module.get.cache_clear()
+    try:
+        lake_commands.config()
+    finally:
+        settings_module.get.cache_clear()
+    printed = capsys.readouterr().out
+    assert "# alert_urls is set and secret" in printed
+    assert "t0ken" not in printed
+
+
+def test_a_malformed_alert_address_is_refused_without_showing_it(toml: Path) -> None:
+    toml.write_text('alert_urls = [{t0ken = "t0ken"}]\n')
+    with pytest.raises(SettingsError, match="expected a list of addresses") as refused:
+        load()
+    assert "t0ken" not in str(refused.value)
