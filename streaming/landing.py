@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from quant_pipeline import lake
 from quant_pipeline.catalog import CatalogError
-from quant_pipeline.settings import Settings, check_symbol
+from quant_pipeline.settings import Settings
 from streaming.batch import Batch
 
 LANDING_ERRORS: Final = (duckdb.Error, psycopg.Error, CatalogError, lake.LakeError, OSError)
@@ -130,15 +130,14 @@ class Landing:
         )
 
     def _write_gaps(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-        for symbol in sorted({key.symbol for key in batch.gaps.replaced}):
-            keys = [key[1:] for key in batch.gaps.replaced if key.symbol == symbol]
-            # Ranges beside the exact keys: they let the lake skip files by their statistics.
+        if batch.gaps.replaced:
+            connection.register("batch_replaced", _table(batch.gaps.replaced, _GAP_COLUMNS[:3]))
+            # One statement for all symbols: each DELETE looks at every file of the table.
             connection.execute(
-                f"DELETE FROM raw.capture_gaps WHERE venue = '{self._venue}'"
-                f" AND symbol = '{check_symbol(symbol)}' AND status = 'open'"
-                f" AND first_id BETWEEN {min(keys)[0]:d} AND {max(keys)[0]:d}"
-                f" AND (first_id, last_id) IN ({', '.join(f'({a:d}, {b:d})' for a, b in keys)})"
+                f"DELETE FROM raw.capture_gaps WHERE venue = '{self._venue}' AND status = 'open'"
+                " AND (symbol, first_id, last_id) IN (SELECT * FROM batch_replaced)"
             )
+            connection.unregister("batch_replaced")
         if batch.gaps.rows:
             connection.register("batch_gaps", _table(batch.gaps.rows, _GAP_COLUMNS))
             connection.execute(

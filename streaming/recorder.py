@@ -66,9 +66,10 @@ class Recorder:
             continuity = self._intake.states[row.symbol].continuity
             continuity.next_id = max(continuity.next_id, row.last_id + 1)
             continuity.add_missing(row.first_id, row.last_id)
-            for span in state.present[row]:
-                continuity.discard(*span)
             self._intake.gaps.restore(row)
+        for name, spans in state.present.items():
+            for span in spans:
+                self._intake.states[name].continuity.discard(*span)
 
     def declare(self, symbol: str, span: Span, cause: str) -> None:
         """Miss ids that should be in the lake and are not."""

@@ -8,7 +8,7 @@ short page proves nothing. Ids that two such pages, a while apart, skip are the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ _ATTEMPTS = 12
 _REST_S = 600.0
 _PATIENCE_S = 1.0
 _PATIENCE_SCARCE_S = 10.0
-_STARVING_S = 30.0
+_STARVING_S = 300.0
 _PROBE_SHARE = 0.5
 _ORIGIN_SHARE = 0.25
 
@@ -84,24 +84,25 @@ class RepairPlan:
         """
         best: tuple[bool, int, Fetch] | None = None
         patience_us = (_PATIENCE_SCARCE_S if scarce else _PATIENCE_S) * 1e6
-        for symbol in {gap.symbol for gap in self._open_gaps(None)}:
+        for symbol in dict.fromkeys(gap.symbol for gap in self._open_gaps(None)):
             progress = self._progress.setdefault(symbol, _Progress())
             if now_s < progress.not_before_s:
                 continue
-            due = self._first_due(symbol, progress, now_s)
-            if due is None:
-                continue
-            from_id, detected_us = due
             continuity = self._continuities[symbol]
-            is_full = from_id + self._page_size <= continuity.next_id
-            if not is_full and now_us - detected_us < patience_us:
-                continue
-            page = continuity.missing(from_id, from_id + self._page_size - 1)
-            gain = sum(span.width for span in page)
-            starving = now_us - detected_us > _STARVING_S * 1e6
-            candidate = (starving, gain, Fetch(symbol, from_id))
-            if best is None or candidate[:2] > best[:2]:
-                best = candidate
+            for from_id, detected_us in self._pages(symbol, progress, now_s):
+                # Trades that are still to come could only fill a page that reaches beyond the
+                # newest one.
+                is_full = from_id + self._page_size <= continuity.next_id
+                if not is_full and now_us - detected_us < patience_us:
+                    continue
+                page = continuity.missing(from_id, from_id + self._page_size - 1)
+                gain = sum(span.width for span in page)
+                starving = now_us - detected_us > _STARVING_S * 1e6
+                candidate = (starving, gain, Fetch(symbol, from_id))
+                if best is None or candidate[:2] > best[:2]:
+                    best = candidate
+                if gain == self._page_size:
+                    break
         return None if best is None else best[2]
 
     def answered(self, fetch: Fetch, trades: Sequence[RestTrade], now_s: float) -> list[Span]:
@@ -148,16 +149,33 @@ class RepairPlan:
         wait_s = min(_FIRST_RETRY_S * 2.0 ** (progress.failures - 1), _LONGEST_RETRY_S)
         progress.not_before_s = now_s + wait_s
 
-    def _first_due(self, symbol: str, progress: _Progress, now_s: float) -> tuple[int, int] | None:
-        """First missing id that is worth asking for, and when its gap was noticed."""
-        for gap in self._open_gaps(symbol):
-            if gap.cause == LONG_ABSENCE and gap.span.width > self._page_size:
+    def owes(self) -> bool:
+        """Whether any gap waits for a page, now or later."""
+        return any(map(self._is_ours, self._open_gaps(None)))
+
+    def _is_ours(self, gap: Gap) -> bool:
+        """Whether the gap is not one that is left to `quant backfill`."""
+        return gap.cause != LONG_ABSENCE or gap.span.width <= self._page_size
+
+    def _pages(self, symbol: str, progress: _Progress, now_s: float) -> Iterator[tuple[int, int]]:
+        """The fewest pages that hold every id worth asking for, in their order.
+
+        Yields where a page begins and when its first gap was noticed. Neighbouring holes share a
+        page: one request brings them all.
+        """
+        beyond = 0
+        for gap in sorted(self._open_gaps(symbol), key=lambda gap: gap.span):
+            if not self._is_ours(gap):
                 continue
             for span in self._continuities[symbol].missing(*gap.span):
                 evidence = progress.absent.get(span)
-                if evidence is None or now_s >= evidence.again_s:
-                    return span.first, gap.detected_us
-        return None
+                if evidence is not None and now_s < evidence.again_s:
+                    continue
+                first = max(span.first, beyond)
+                while first <= span.last:
+                    beyond = first + self._page_size
+                    yield first, gap.detected_us
+                    first = beyond
 
 
 async def find_origins(intake: Intake, venue: Venue, rest: RestClient) -> None:
@@ -210,6 +228,9 @@ class Repairer:
         self._has_room = has_room
         self._on_loss = on_loss
         self._probes: dict[str, None] = {}  # an ordered set
+        self._page_weight = venue.trades_from(intake.symbols[0], 0).weight
+        # Since the budget last ran out there has always been a gap to repair.
+        self._is_behind = False
         self.plan = RepairPlan(
             intake.gaps.open_gaps,
             {name: state.continuity for name, state in intake.states.items()},
@@ -232,11 +253,17 @@ class Repairer:
                 await asyncio.sleep(0.05)
 
     async def _repair_one(self) -> bool:
+        if not self.plan.owes():
+            self._is_behind = False
+            return False
+        if not self._affords(1.0):
+            self._is_behind = True
+            return False
         now_us = self._clock.now_us()
         budget = self._rest.budget
-        scarce = budget.used(now_us / 1e6) > budget.allowed // 2
+        scarce = self._is_behind or budget.used(now_us / 1e6) > budget.allowed // 2
         fetch = self.plan.next(self._clock.steady_s(), now_us, scarce=scarce)
-        if fetch is None or not self._affords(fetch, 1.0):
+        if fetch is None:
             return False
         try:
             trades = await self._page(fetch, share=1.0)
@@ -263,6 +290,7 @@ class Repairer:
             fetch = Fetch(name, 0)
             try:
                 trades = await self._page(fetch, share=1.0)
+                _refuse_empty(trades)
             except (RestError, DecodeError) as error:
                 _log.warning("origin_unknown", symbol=name, error=str(error)[:200])
                 state.is_newborn = True
@@ -270,7 +298,7 @@ class Repairer:
                 return False
             # A market that had no trade yet is less than a page old; more would mean that the
             # answer "no trades" was wrong.
-            if trades and 0 < first - trades[0].trade_id <= self._venue.page_size:
+            if 0 < first - trades[0].trade_id <= self._venue.page_size:
                 span = Span(trades[0].trade_id, first - 1)
                 state.continuity.add_missing(*span)
                 self._intake.gaps.declare(name, span, self._clock.now_us(), "start")
@@ -283,20 +311,22 @@ class Repairer:
             return False
         symbol = next(iter(self._probes))
         # A probe must not wait for its share of the budget here: repairs would wait behind it.
-        if not self._affords(Fetch(symbol, 0), _PROBE_SHARE):
+        if not self._affords(_PROBE_SHARE):
             return False
         del self._probes[symbol]
         last_seen = self._intake.states[symbol].continuity.last_seen
         if last_seen is None:
             self.quiet(symbol)
             return True
-        fetch = Fetch(symbol, last_seen + 1)
+        # From a trade that is known to exist: an empty answer then is seen to be wrong.
+        fetch = Fetch(symbol, last_seen)
         try:
             trades = await self._page(fetch, share=_PROBE_SHARE)
+            _refuse_empty(trades)
         except (RestError, DecodeError) as error:
             _log.warning("probe_failed", symbol=symbol, error=str(error)[:200])
             return True
-        span = self._intake.expect_up_to(symbol, trades[-1].trade_id) if trades else None
+        span = self._intake.expect_up_to(symbol, trades[-1].trade_id)
         if span is None:
             self.quiet(symbol)
             return True
@@ -308,12 +338,18 @@ class Repairer:
             self.probe(symbol)
         return True
 
-    def _affords(self, fetch: Fetch, share: float) -> bool:
-        weight = self._venue.trades_from(*fetch).weight
-        return self._rest.budget.wait_s(weight, self._clock.now_us() / 1e6, share) == 0.0
+    def _affords(self, share: float) -> bool:
+        """Whether the budget has room for a page now."""
+        return self._rest.budget.wait_s(self._page_weight, self._clock.now_us() / 1e6, share) == 0.0
 
     async def _page(self, fetch: Fetch, share: float) -> list[RestTrade]:
         body = await self._rest.get(
             self._venue.trades_from(fetch.symbol, fetch.from_id), share=share
         )
         return self._venue.decode_trades(body)
+
+
+def _refuse_empty(trades: Sequence[RestTrade]) -> None:
+    """Raise DecodeError at an empty page where the venue is known to have trades."""
+    if not trades:
+        raise DecodeError("empty page", "the venue has trades from this id on")

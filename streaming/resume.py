@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from quant_pipeline.settings import check_symbol
-from streaming.continuity import Span
+from streaming.continuity import Continuity, Span
 from streaming.gaps import GapRow
+
+_NEIGHBOURS = 100_000
+_SymbolSpan = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,8 @@ class LakeState:
 
     positions: dict[str, Position] = field(default_factory=dict)
     open_gaps: tuple[GapRow, ...] = ()
-    present: dict[GapRow, tuple[Span, ...]] = field(default_factory=dict)
-    """Ids inside open gaps that the lake holds already."""
+    present: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+    """Per symbol, ids inside open gaps that the lake holds already."""
 
 
 def read(connection: duckdb.DuckDBPyConnection, venue: str, symbols: Sequence[str]) -> LakeState:
@@ -39,7 +43,7 @@ def read(connection: duckdb.DuckDBPyConnection, venue: str, symbols: Sequence[st
         if wanted:
             positions |= _positions(connection, venue, wanted, recent=recent)
     gaps = _open_gaps(connection, venue, symbols)
-    return LakeState(positions, gaps, {gap: _present(connection, venue, gap) for gap in gaps})
+    return LakeState(positions, gaps, _present(connection, venue, gaps))
 
 
 # Values stand in the SQL as literals: binding any parameter makes DuckDB import pandas, which
@@ -71,17 +75,62 @@ def _open_gaps(
     return tuple(GapRow(*row) for row in rows)
 
 
-def _present(connection: duckdb.DuckDBPyConnection, venue: str, gap: GapRow) -> tuple[Span, ...]:
-    """Ids of the gap that are in the lake, as spans."""
+def _present(
+    connection: duckdb.DuckDBPyConnection, venue: str, gaps: Sequence[GapRow]
+) -> dict[str, tuple[Span, ...]]:
+    """Per symbol, ids of the gaps that are in the lake, as spans.
+
+    One pass over the ticks whatever the number of gaps: a query for each made restarts slower the
+    more there was to repair.
+    """
+    spans = list(_disjoint(gaps))
+    if not spans:
+        return {}
+    connection.register("open_spans", _table(spans))
+    connection.register("stretches", _table(_stretches(spans)))
     rows: list[Any] = connection.execute(
-        "WITH ids AS (SELECT DISTINCT trade_id FROM raw.ticks"
-        f" WHERE venue = '{venue}' AND symbol = {_literals([gap.symbol])}"
-        f" AND trade_id BETWEEN {gap.first_id:d} AND {gap.last_id:d}),"
-        " runs AS (SELECT trade_id, trade_id - row_number() OVER (ORDER BY trade_id) AS run"
-        " FROM ids)"
-        " SELECT min(trade_id), max(trade_id) FROM runs GROUP BY run ORDER BY 1"
+        # The nearest span that begins at or before an id is the only one that may hold it.
+        "WITH near AS (SELECT symbol, trade_id FROM raw.ticks JOIN stretches USING (symbol)"
+        f" WHERE venue = '{venue}' AND trade_id BETWEEN first_id AND last_id),"
+        " held AS (SELECT DISTINCT near.symbol, trade_id FROM near ASOF JOIN open_spans"
+        " ON near.symbol = open_spans.symbol AND trade_id >= first_id"
+        " WHERE trade_id <= last_id),"
+        " runs AS (SELECT symbol, trade_id, trade_id"
+        " - row_number() OVER (PARTITION BY symbol ORDER BY trade_id) AS run FROM held)"
+        " SELECT symbol, min(trade_id), max(trade_id) FROM runs GROUP BY symbol, run"
     ).fetchall()
-    return tuple(Span(first, last) for first, last in rows)
+    connection.unregister("open_spans")
+    connection.unregister("stretches")
+    present: dict[str, tuple[Span, ...]] = {}
+    for symbol, first, last in rows:
+        present[symbol] = (*present.get(symbol, ()), Span(first, last))
+    return present
+
+
+def _disjoint(gaps: Sequence[GapRow]) -> Iterator[_SymbolSpan]:
+    """The gaps' ids as ascending spans that do not overlap."""
+    missing: dict[str, Continuity] = {}
+    for gap in gaps:
+        missing.setdefault(gap.symbol, Continuity()).add_missing(gap.first_id, gap.last_id)
+    for symbol, continuity in missing.items():
+        for span in continuity.missing():
+            yield symbol, *span
+
+
+def _stretches(spans: Sequence[_SymbolSpan]) -> list[_SymbolSpan]:
+    """Neighbouring spans joined, so that an old gap does not make all ids since then be read."""
+    joined: list[_SymbolSpan] = []
+    for symbol, first, last in spans:
+        if joined and joined[-1][0] == symbol and first - joined[-1][2] <= _NEIGHBOURS:
+            joined[-1] = (symbol, joined[-1][1], last)
+        else:
+            joined.append((symbol, first, last))
+    return joined
+
+
+def _table(spans: Sequence[_SymbolSpan]) -> pa.Table:
+    symbols, firsts, lasts = zip(*spans, strict=True)
+    return pa.table({"symbol": symbols, "first_id": firsts, "last_id": lasts})
 
 
 def _literals(symbols: Sequence[str]) -> str:

@@ -60,6 +60,28 @@ def test_the_page_that_recovers_most_goes_first() -> None:
     assert fetch == Fetch("ETHUSDT", 150)
 
 
+def test_neighbouring_holes_share_a_page() -> None:
+    capture = intake()
+    for first in range(150, 2_600, 100):
+        lose(capture, "BTCUSDT", first, first + 9)
+    capture.states["BTCUSDT"].continuity.next_id = 10_000
+    plan = plan_of(capture)
+    asked = []
+    while (fetch := plan.next(0.0, LATER_US, scarce=True)) is not None:
+        asked.append(fetch.from_id)
+        trades = page(*range(fetch.from_id, fetch.from_id + PAGE))
+        capture.recover("BTCUSDT", trades, 1)
+        assert plan.answered(fetch, trades, 0.0) == []
+    assert sorted(asked) == [150, 1_150, 2_150]
+
+
+def test_a_page_full_of_missing_trades_goes_before_a_single_one_noticed_earlier() -> None:
+    capture = intake()
+    lose(capture, "BTCUSDT", 150, 150)
+    lose(capture, "BTCUSDT", 1_500, 3_000)
+    assert plan_of(capture).next(0.0, LATER_US, scarce=True) == Fetch("BTCUSDT", 1_500)
+
+
 def test_a_young_gap_waits_for_its_page_to_fill_when_the_budget_is_scarce() -> None:
     capture = intake()
     lose(capture, "BTCUSDT", 150, 150)

@@ -80,8 +80,13 @@ async def test_a_lossy_exchange_gives_the_same_ticks(settings: Settings) -> None
             await exchange.wait_exhausted()
             await until(lambda: worker.committed_rows == 34_419)
         assert exchange.violations == []
-        assert exchange.injected[FaultKind.DROP] >= 3_000
-        assert exchange.injected[FaultKind.DISCONNECT_ABRUPT] == 5
+        # Of what was sent: nothing is while no connection is open, and how long that is depends
+        # on how busy the machine is.
+        injected = exchange.injected
+        received = worker.sessions[0].received - injected[FaultKind.DUPLICATE]
+        dropped = injected[FaultKind.DROP]
+        assert dropped / (received + dropped) == pytest.approx(0.10, abs=0.02)
+        assert injected[FaultKind.DISCONNECT_ABRUPT] == 5
         assert landed(target) == RECORDED
         assert lake_differences(exchange, target) == []
     with lake.connect(read_only=True, settings=target) as connection:
