@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from quant_pipeline.commands import (
+    alerts,
     bars,
     demo,
     exchange,
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (demo, up, stream, report, bars, revisions, exchange, warehouse, lake):
+for part in (demo, up, stream, report, alerts, bars, revisions, exchange, warehouse, lake):
     part.register(app)
 
 _debug = False
