@@ -1,4 +1,4 @@
-"""Bars of the recorded session, across UTC midnight, against Polars on the recording's frames."""
+"""Bars of the recorded session, across UTC midnight, and of extreme seconds, against Polars."""
 
 from __future__ import annotations
 
@@ -48,3 +48,23 @@ def test_vwap_of_the_session_is_the_published_one(
     )
     vwap = dict(zip(seconds["symbol"], seconds["quote_volume"] / seconds["volume"], strict=True))
     assert vwap == pytest.approx({"BTCUSDT": 61671.551607, "ETHUSDT": 2680.774339}, abs=5e-7)
+
+
+def test_crowded_seconds_with_copies_and_amounts_beyond_64_bits_are_exact(
+    settings: Settings, dbt: ResidentDbt, recorded_trades: pl.DataFrame
+) -> None:
+    eth = recorded_trades.filter(pl.col("symbol") == "ETHUSDT").sort("ts", "trade_id").head(300)
+    crowded = eth.with_columns(
+        ts=pl.col("ts").first() + pl.duration(microseconds=pl.row_index() // 3)
+    )
+    huge = eth.tail(3).with_columns(quantity=pl.Series([2e11, 0.5, 3e-8]))
+    copies = pl.concat([crowded[::7], huge]).with_columns(
+        received_at=pl.col("received_at") + pl.duration(seconds=1)
+    )
+    ticks = pl.concat([crowded.head(297), huge])
+    land(settings, ticks, copies.head(20))
+    dbt.run(select=["+ohlc_1h"])
+    land(settings, copies)
+    dbt.run(select=["+ohlc_1h"])
+    assert_bars_equal_polars(settings, ticks, suffixes=("",))
+    assert (read(settings, "bars.ohlc_1s")["trade_count"] > 64).any()

@@ -9,12 +9,8 @@
 -- depends_on: {{ ref('ohlc_revisions') }}
 {{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 second') }},
 
-trades as not materialized (
-    {{ distinct_trades('touched_rows') }}
-),
-
 bars as (
-    {{ second_bars('trades') }}
+    {{ second_bars('touched_rows') }}
 )
 
 select

@@ -26,12 +26,8 @@ ticks as (
         and landed.ts < (select max(latest.bucket) + interval '1 second' from touched as latest)
 ),
 
-trades as not materialized (
-    {{ distinct_trades('ticks') }}
-),
-
 fresh as (
-    {{ second_bars('trades') }}
+    {{ second_bars('ticks') }}
 ),
 
 bars as (
