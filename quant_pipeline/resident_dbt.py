@@ -155,6 +155,7 @@ class ResidentDbt:
             *("--profiles-dir", str(self._project)),
             *("--target-path", str(generated)),
             "--no-write-json",
+            "--cache-selected-only",
             *("--log-level", "none"),
             *("--log-level-file", "none"),
         ]

@@ -3,7 +3,8 @@
     after    the newest lake snapshot the model's rows have consumed, -1 if none
     through  the newest one there is to consume, as of this moment
     ranges   half-open spans of time, [start, end), that cover every touched bucket of `length`, and
-             with neighbours=true the bucket before and the two after
+             with neighbours=true the bucket before and the one after. They end where the touched
+             buckets do, not with the hour: fresh rows then leave the files of older ones unread
 
   The watermark is in the model's own rows: each carries the newest snapshot of the rows it was made
   from, so watermark and rows commit together, and a rebuild gives the same rows. Commit order is the
@@ -35,9 +36,12 @@
 
 {% macro _pending_query(input, snapshot_column, time_column, length, neighbours, after) -%}
     {%- set unit = "interval '" ~ (length if length == "1 day" else "1 hour") ~ "'" -%}
+    {%- set reach = 1 if neighbours else 0 -%}
     with units as (
         select
             time_bucket({{ unit }}, {{ time_column }}) as unit_start,
+            time_bucket(interval '{{ length }}', min({{ time_column }})) as first_bucket,
+            time_bucket(interval '{{ length }}', max({{ time_column }})) as last_bucket,
             max({{ snapshot_column }}) as newest
         from {{ input }}
         where {{ snapshot_column }} > {{ after }}
@@ -68,8 +72,8 @@
     )
 
     select
-        cast(min(unit_start) - {{ 1 if neighbours else 0 }} * {{ unit }} as varchar) as range_start,
-        cast(max(unit_start) + {{ 3 if neighbours else 1 }} * {{ unit }} as varchar) as range_end,
+        cast(min(first_bucket) - {{ reach }} * interval '{{ length }}' as varchar) as range_start,
+        cast(max(last_bucket) + {{ 1 + reach }} * interval '{{ length }}' as varchar) as range_end,
         max(max(newest)) over () as through
     from islands
     group by island

@@ -25,7 +25,7 @@ from tests.dbt_project.warehouse import (
     assert_bars_equal_polars,
     compact,
     land,
-    read,
+    read_all,
 )
 
 SYMBOLS_PER_MACHINE = 25
@@ -89,11 +89,11 @@ class Arrivals(RuleBasedStateMachine):
 
 def _assert_tables_equal_their_rebuild(settings: Settings, dbt: ResidentDbt) -> None:
     tables = (*BAR_TABLES, *LIQUIDITY_TABLES)
-    grown = {table: read(settings, table) for table in tables}
+    grown = read_all(settings, tables)
     dbt.run(full_refresh=True)
-    for table, frame in grown.items():
-        assert frame.height > 0, table
-        assert_frame_equal(read(settings, table), frame, check_exact=True)
+    for table, rebuilt in read_all(settings, tables).items():
+        assert grown[table].height > 0, table
+        assert_frame_equal(rebuilt, grown[table], check_exact=True)
 
 
 def _run_machines(settings: Settings, dbt: ResidentDbt, machines: int) -> None:
@@ -117,7 +117,7 @@ def _run_machines(settings: Settings, dbt: ResidentDbt, machines: int) -> None:
 def test_tables_equal_polars_and_their_rebuild_after_any_history(
     settings: Settings, dbt: ResidentDbt
 ) -> None:
-    _run_machines(settings, dbt, machines=2)
+    _run_machines(settings, dbt, machines=1)
 
 
 @pytest.mark.slow

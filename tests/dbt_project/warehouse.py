@@ -38,17 +38,27 @@ def compact(settings: Settings) -> None:
         compaction.merge(connection, "raw", "ticks", below_bytes=None)
         with compaction.no_dbt(lake.ensure(settings), wait_s=60):
             for table in compaction.table_files(connection):
-                if table.schema in compaction.DBT_SCHEMAS:
+                if table.schema in compaction.DBT_SCHEMAS and table.delete_files:
                     compaction.rewrite(connection, table.schema, table.table, everything=True)
-                    compaction.merge(connection, table.schema, table.table, below_bytes=None)
+            for todo in compaction.mergeable(connection, below_bytes=None):
+                if todo.schema in compaction.DBT_SCHEMAS:
+                    compaction.merge(connection, todo.schema, todo.table, below_bytes=None)
 
 
 def read(settings: Settings, table: str) -> pl.DataFrame:
     """A table's rows, sorted by its key."""
+    return read_all(settings, [table])[table]
+
+
+def read_all(settings: Settings, tables: Iterable[str]) -> dict[str, pl.DataFrame]:
+    """The rows of each table, sorted by its key."""
     with lake.connect(read_only=True, settings=settings) as connection:
-        frame = connection.sql(f"from {table}").pl()
-    keys = [name for name in ("venue", "symbol", "bucket", "bin_index") if name in frame.columns]
-    return frame.sort(keys)
+        frames = {table: connection.sql(f"from {table}").pl() for table in tables}
+    keys = ("venue", "symbol", "bucket", "bin_index")
+    return {
+        table: frame.sort([name for name in keys if name in frame.columns])
+        for table, frame in frames.items()
+    }
 
 
 def assert_bars_equal_polars(
@@ -56,9 +66,12 @@ def assert_bars_equal_polars(
 ) -> None:
     """Every bar of the symbols in `ticks`, in every timeframe and column, to the last bit."""
     symbols = ticks["symbol"].unique().to_list()
-    for timeframe in TIMEFRAMES:
-        expected = bars(ticks, timeframe)
-        for suffix in suffixes:
-            actual = read(settings, f"bars.ohlc_{timeframe}{suffix}")
-            actual = actual.filter(pl.col("symbol").is_in(symbols))
-            assert_frame_equal(actual.select(COLUMNS), expected, check_exact=True)
+    tables = {
+        f"bars.ohlc_{timeframe}{suffix}": timeframe
+        for timeframe in TIMEFRAMES
+        for suffix in suffixes
+    }
+    expected = {timeframe: bars(ticks, timeframe) for timeframe in TIMEFRAMES}
+    for table, frame in read_all(settings, tables).items():
+        actual = frame.filter(pl.col("symbol").is_in(symbols))
+        assert_frame_equal(actual.select(COLUMNS), expected[tables[table]], check_exact=True)
