@@ -192,6 +192,9 @@ class Settings(BaseSettings):
     resume_max_s: Seconds = Field(
         default=6 * 3600.0, description="Longer absences are left to `quant backfill`"
     )
+    lake_patience_s: Seconds = Field(
+        default=15.0, description="Wait for the lake at the start; then capture into the spool"
+    )
     rest_weight_share: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.8, description="Part of the venue's REST budget that capture may use"
     )

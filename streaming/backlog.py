@@ -3,7 +3,7 @@
 One thread commits the oldest batch, again and again until it has landed. When the lake has been
 failing for a while, or too many trades wait in memory, another thread spools the oldest waiting
 batches to disk. Nothing is dropped: if the disk refuses too, batches stay in memory and `alarm`
-says so; the worker then stops reading its sockets.
+says so; the worker then stops reading its sockets. A file that the disk damaged becomes a gap.
 """
 
 from __future__ import annotations
@@ -13,27 +13,45 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
+import duckdb
 import structlog
 
 from streaming.batch import Batch
 from streaming.clock import Clock
+from streaming.fit import Fitted, ids_by_symbol, runs
+from streaming.gaps import GapChanges, GapRow
 from streaming.landing import LANDING_ERRORS, Landing
+from streaming.resume import SymbolSpan
 from streaming.spool import DamagedSpoolError, Spool, SpoolFullError
 
 _log = structlog.get_logger("quant.landing")
+
+_Answer = TypeVar("_Answer")
 
 _RETRY_S = (0.2, 0.5, 1.0, 2.0)
 _SPOOL_AFTER_FAILING_S = 2.0
 
 
+SPOOL_DAMAGED = "spool damaged"
+"""Cause of a gap whose trades were in a spooled file that could not be read back."""
+
+
 @dataclass(slots=True, eq=False)
 class _Entry:
     batch: Batch | None  # None once it is only on disk
-    path: Path | None
-    may_be_landed: bool
+    path: Path | None = None
+    may_be_landed: bool = False
+    is_earlier: bool = False  # spooled by an earlier run
+    fits: bool = False  # to be compared with the lake before it lands
+    fitted: Fitted | None = None
+    # What memory keeps of a batch that is only on disk: all but its trades, and which those were.
+    rest: Batch | None = None
+    ids: tuple[SymbolSpan, ...] = ()
+    lost: tuple[GapRow, ...] = ()  # the gaps that stand for a damaged file
 
 
 class Backlog:
@@ -44,7 +62,8 @@ class Backlog:
         spool: takes them when the lake does not; what it holds already is landed first.
         spool_above_rows: trades waiting in memory above which the oldest go to disk.
         on_commit: told (batch, seconds) after each commit.
-        on_damage: told of a spooled file that could not be read back.
+        on_declared: told of gaps that were found only as their batch landed, once they are on
+            record: trades of a damaged file, and what fitting a batch to the lake revealed.
     """
 
     def __init__(
@@ -55,16 +74,21 @@ class Backlog:
         *,
         spool_above_rows: int,
         on_commit: Callable[[Batch, float], None] = lambda _batch, _seconds: None,
-        on_damage: Callable[[Path], None] = lambda _path: None,
+        on_declared: Callable[[tuple[GapRow, ...]], None] = lambda _rows: None,
     ) -> None:
         self._landing = landing
         self._spool = spool
         self._clock = clock
         self._spool_above_rows = spool_above_rows
         self._on_commit = on_commit
-        self._on_damage = on_damage
-        self._entries: deque[_Entry] = deque(_Entry(None, path, True) for path in spool.files())
+        self._on_declared = on_declared
+        self._entries: deque[_Entry] = deque(
+            _Entry(None, path, may_be_landed=True, is_earlier=True, fits=True)
+            for path in spool.files()
+        )
+        self._fit_cause = "restart"
         self._committing: _Entry | None = None
+        self._asking = 0
         self._changed = asyncio.Event()
         self._empty = asyncio.Event()
         if not self._entries:
@@ -80,6 +104,11 @@ class Backlog:
         return len(self._entries)
 
     @property
+    def has_earlier(self) -> bool:
+        """Whether batches of an earlier run wait."""
+        return bool(self._entries) and self._entries[0].is_earlier
+
+    @property
     def spooled_files(self) -> int:
         return len(self._spool)
 
@@ -92,12 +121,33 @@ class Backlog:
         """Seconds for which no commit has succeeded although one was tried; 0 when all is well."""
         return 0.0 if self.failing_since is None else self._clock.steady_s() - self.failing_since
 
-    def put(self, batch: Batch) -> None:
-        """Queue a batch; returns at once."""
-        self._entries.append(_Entry(batch, None, False))
+    def put(self, batch: Batch, *, is_blind: bool = False) -> None:
+        """Queue a batch; returns at once.
+
+        Args:
+            is_blind: it was made without knowing what the lake holds; see `streaming.fit`.
+        """
+        self._entries.append(_Entry(batch, fits=is_blind))
         self.memory_rows += batch.rows
         self._empty.clear()
         self._changed.set()
+
+    async def ask(self, question: Callable[[duckdb.DuckDBPyConnection], _Answer]) -> _Answer:
+        """Ask the lake between two commits.
+
+        Raises:
+            LANDING_ERRORS: it is away.
+        """
+        self._asking += 1
+        answer = asyncio.get_running_loop().run_in_executor(
+            self._land_thread, lambda: self._landing.ask(question)
+        )
+        answer.add_done_callback(self._asked)
+        return await answer
+
+    def _asked(self, answer: asyncio.Future[Any]) -> None:
+        # Whoever waited may have given up; one that still hangs in the lake never gets here.
+        self._asking -= not answer.cancelled()
 
     async def run(self) -> None:
         """Land and spool until cancelled."""
@@ -123,7 +173,7 @@ class Backlog:
 
     def close(self) -> None:
         """Free threads and the lake's connection; a commit that hangs is left hanging."""
-        stuck = self._committing is not None
+        stuck = self._committing is not None or self._asking > 0
         self._land_thread.shutdown(wait=not stuck, cancel_futures=True)
         self._spool_thread.shutdown(wait=True)
         if not stuck:
@@ -136,22 +186,25 @@ class Backlog:
                 self._changed.clear()
                 await self._changed.wait()
             entry = self._entries[0]
-            if await self._landed(entry):
-                self._entries.popleft()
-                if not self._entries:
-                    self._empty.set()
+            await self._until_landed(entry)
+            self._entries.popleft()
+            if not self._entries:
+                self._empty.set()
 
-    async def _landed(self, entry: _Entry) -> bool:
-        """Try until the entry is in the lake; False if it had to be given up as damaged."""
+    async def _until_landed(self, entry: _Entry) -> None:
+        """Try until the entry is in the lake, or given up as damaged."""
         attempt = 0
         while True:
             try:
                 await self._commit(entry)
             except DamagedSpoolError as error:
                 assert entry.path is not None
-                _log.error("spooled_batch_damaged", file=entry.path.name, error=str(error))
-                self._on_damage(entry.path)
-                return True
+                _log.critical("spooled_batch_damaged", file=entry.path.name, error=str(error))
+                if entry.rest is None:
+                    # Of an earlier run: what the lake then lacks shows in the next batch.
+                    self._fit_cause = SPOOL_DAMAGED
+                    return
+                _replace_by_gaps(entry)
             except LANDING_ERRORS as error:
                 self._failed(error, attempt)
                 entry.may_be_landed = True
@@ -159,7 +212,7 @@ class Backlog:
                 attempt += 1
             else:
                 self._succeeded(attempt)
-                return True
+                return
 
     async def _commit(self, entry: _Entry) -> None:
         loop = asyncio.get_running_loop()
@@ -170,7 +223,9 @@ class Backlog:
             if batch is None:
                 assert entry.path is not None
                 batch = await loop.run_in_executor(self._spool_thread, self._spool.read, entry.path)
-            await loop.run_in_executor(
+            if entry.fits:
+                batch = await self._fit(entry, batch)
+            is_new = await loop.run_in_executor(
                 self._land_thread,
                 lambda: self._landing.commit(batch, may_be_landed=entry.may_be_landed),
             )
@@ -182,6 +237,18 @@ class Backlog:
         if entry.path is not None:
             self._spool.remove(entry.path)
         self._on_commit(batch, self._clock.steady_s() - started)
+        if entry.fitted is not None and entry.fitted.declared:
+            self._on_declared(entry.fitted.declared)
+        if is_new and entry.lost:
+            self._on_declared(entry.lost)
+
+    async def _fit(self, entry: _Entry, batch: Batch) -> Batch:
+        if entry.fitted is None:
+            # Once: after a commit whose outcome is unknown the lake may hold the batch itself.
+            entry.fitted = await asyncio.get_running_loop().run_in_executor(
+                self._land_thread, lambda: self._landing.fit(batch, self._fit_cause)
+            )
+        return entry.fitted.batch
 
     def _failed(self, error: BaseException, attempt: int) -> None:
         if self.failing_since is None:
@@ -236,3 +303,18 @@ class Backlog:
         if entry is not self._committing:
             entry.batch = None
             self.memory_rows -= batch.rows
+            entry.rest = replace(batch, ticks=batch.ticks.slice(0, 0))
+            entry.ids = tuple(
+                (name, *span) for name, ids in ids_by_symbol(batch).items() for span in runs(ids)
+            )
+
+
+def _replace_by_gaps(entry: _Entry) -> None:
+    """Let gaps stand for the trades of a damaged file."""
+    rest = entry.rest
+    assert rest is not None
+    entry.lost = tuple(
+        GapRow(*span, rest.sealed_us, SPOOL_DAMAGED, "open", None, 0) for span in entry.ids
+    )
+    gaps = GapChanges(rest.gaps.replaced, rest.gaps.rows + entry.lost)
+    entry.batch, entry.path, entry.fits = replace(rest, gaps=gaps), None, False

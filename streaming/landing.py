@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import duckdb
 import psycopg
@@ -20,10 +20,12 @@ from quant_pipeline import lake
 from quant_pipeline.catalog import CatalogError
 from quant_pipeline.settings import Settings
 from streaming.batch import Batch
+from streaming.fit import Fitted, fit
 
 LANDING_ERRORS: Final = (duckdb.Error, psycopg.Error, CatalogError, lake.LakeError, OSError)
 """What a lake that is away, full or broken raises; anything else is a bug and must surface."""
 
+_Answer = TypeVar("_Answer")
 _US = pa.timestamp("us")
 _GAP_COLUMNS = (
     ("symbol", pa.string()),
@@ -62,6 +64,7 @@ class Landing:
         connect: Callable[[], duckdb.DuckDBPyConnection] | None = None,
     ) -> None:
         self._venue = venue
+        self._resume_max_us = int(settings.resume_max_s * 1e6)
         self._connect = connect or (lambda: lake.connect(settings=settings))
         self._connection: duckdb.DuckDBPyConnection | None = None
 
@@ -82,6 +85,22 @@ class Landing:
         if connection is not None:
             with contextlib.suppress(duckdb.Error):
                 connection.close()
+
+    def ask(self, question: Callable[[duckdb.DuckDBPyConnection], _Answer]) -> _Answer:
+        """Answer a question about the lake; raises LANDING_ERRORS."""
+        try:
+            return question(self.connection())
+        except BaseException:
+            self.close()
+            raise
+
+    def fit(self, batch: Batch, cause: str) -> Fitted:
+        """Compare a batch with the lake, see `streaming.fit.fit`; raises LANDING_ERRORS."""
+        return self.ask(
+            lambda connection: fit(
+                connection, self._venue, batch, cause=cause, resume_max_us=self._resume_max_us
+            )
+        )
 
     def commit(self, batch: Batch, *, may_be_landed: bool) -> bool:
         """Land the batch.

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from streaming.backlog import Backlog
 from streaming.batch import Batch, Frozen, SessionRow, freeze, split_held, to_table
 from streaming.clock import Clock
-from streaming.continuity import Span
-from streaming.gaps import LONG_ABSENCE
+from streaming.gaps import LONG_ABSENCE, GapKey, GapRow
 from streaming.intake import Intake
 from streaming.resume import LakeState
 
@@ -42,6 +41,9 @@ class Recorder:
         self._carried: Frozen | None = None
         self._sealing_rows = 0
         self._sessions: list[SessionRow] = []
+        self._is_blind = False
+        self.has_resumed = False
+        self._known_gaps: set[GapKey] = set()  # that `resume` need not take from the lake
         self.writer = uuid.uuid4().hex[:12]
 
     @property
@@ -54,27 +56,46 @@ class Recorder:
         """Write this row with the next batch."""
         self._sessions.append(row)
 
+    def go_blind(self) -> None:
+        """Record although nobody knows where the lake ends, until `resume` tells."""
+        self._is_blind = True
+
     def resume(self, state: LakeState, resume_max_us: int) -> None:
-        """Continue where the lake ends."""
+        """Continue where the lake ends.
+
+        After a blind start, symbols that have traded since need no continuation: their batches are
+        fitted to the lake as they land.
+        """
         now_us = self._clock.now_us()
         for name, position in state.positions.items():
             symbol = self._intake.states[name]
-            symbol.continuity.next_id = position.last_id + 1
-            away_us = now_us - position.received_us
-            symbol.cause = LONG_ABSENCE if away_us > resume_max_us else "restart"
+            if symbol.continuity.last_seen is None:
+                symbol.continuity.next_id = position.last_id + 1
+                away_us = now_us - position.received_us
+                symbol.cause = LONG_ABSENCE if away_us > resume_max_us else "restart"
         for row in state.open_gaps:
-            continuity = self._intake.states[row.symbol].continuity
-            continuity.next_id = max(continuity.next_id, row.last_id + 1)
-            continuity.add_missing(row.first_id, row.last_id)
-            self._intake.gaps.restore(row)
+            if GapKey(*row[:3]) not in self._known_gaps:
+                continuity = self._intake.states[row.symbol].continuity
+                continuity.next_id = max(continuity.next_id, row.last_id + 1)
+                self._adopt(row)
         for name, spans in state.present.items():
             for span in spans:
                 self._intake.states[name].continuity.discard(*span)
+        self.has_resumed = True
+        self._known_gaps.clear()
 
-    def declare(self, symbol: str, span: Span, cause: str) -> None:
-        """Miss ids that should be in the lake and are not."""
-        self._intake.states[symbol].continuity.add_missing(*span)
-        self._intake.gaps.declare(symbol, span, self._clock.now_us(), cause)
+    def adopt(self, rows: Iterable[GapRow]) -> None:
+        """Take over gaps that were declared as their batch landed, and are on record."""
+        for row in rows:
+            # Of a symbol that has not traded yet, `resume` will read it from the lake.
+            if self._intake.states[row.symbol].continuity.last_seen is not None:
+                if not self.has_resumed:
+                    self._known_gaps.add(GapKey(*row[:3]))
+                self._adopt(row)
+
+    def _adopt(self, row: GapRow) -> None:
+        self._intake.states[row.symbol].continuity.add_missing(row.first_id, row.last_id)
+        self._intake.gaps.restore(row)
 
     async def run(self, interval_s: float) -> None:
         """Seal a batch every `interval_s` until cancelled."""
@@ -86,8 +107,12 @@ class Recorder:
         """Make a batch of what there is; `final`: of what waits for late ids too."""
         now_us = self._clock.now_us()
         gaps = self._intake.gaps
+        # The batch that is sealed first after `resume` still holds trades from before it.
+        is_blind, self._is_blind = self._is_blind, self._is_blind and not self.has_resumed
         gaps.declare_due(2**62 if final else now_us)
         changes = gaps.settle(now_us)
+        if is_blind:
+            self._known_gaps |= {GapKey(*row[:3]) for row in changes.rows if row.status == "open"}
         hold_from = {self._intake.states[name].index: first for name, first in gaps.holds().items()}
         sessions, self._sessions = self._sessions, []
         columns = self._intake.swap()
@@ -102,4 +127,4 @@ class Recorder:
         batch = Batch(self.writer, self._sequence, now_us, table, changes, tuple(sessions))
         if batch:
             self._sequence += 1
-            self._backlog.put(batch)
+            self._backlog.put(batch, is_blind=is_blind)

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from quant_pipeline.settings import check_symbol
 from streaming.continuity import Continuity, Span
-from streaming.gaps import GapRow
+from streaming.gaps import GapRow, Status
 
 _NEIGHBOURS = 100_000
-_SymbolSpan = tuple[str, int, int]
+SymbolSpan = tuple[str, int, int]
+"""A symbol, the first and the last of some trade ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,25 @@ class LakeState:
 
 
 def read(connection: duckdb.DuckDBPyConnection, venue: str, symbols: Sequence[str]) -> LakeState:
-    """Read it. Looks at the newest hour of ticks first and at all of them only for the rest."""
-    positions: dict[str, Position] = {}
+    """All that a start needs."""
+    open_gaps = gaps(connection, venue, symbols, ("open",))
+    return LakeState(
+        positions(connection, venue, symbols),
+        open_gaps,
+        held(connection, venue, list(_disjoint(open_gaps))),
+    )
+
+
+def positions(
+    connection: duckdb.DuckDBPyConnection, venue: str, symbols: Sequence[str]
+) -> dict[str, Position]:
+    """Where symbols end; looks at the newest hour of ticks first and at all only for the rest."""
+    found: dict[str, Position] = {}
     for recent in (True, False):
-        wanted = [symbol for symbol in symbols if symbol not in positions]
+        wanted = [symbol for symbol in symbols if symbol not in found]
         if wanted:
-            positions |= _positions(connection, venue, wanted, recent=recent)
-    gaps = _open_gaps(connection, venue, symbols)
-    return LakeState(positions, gaps, _present(connection, venue, gaps))
+            found |= _positions(connection, venue, wanted, recent=recent)
+    return found
 
 
 # Values stand in the SQL as literals: binding any parameter makes DuckDB import pandas, which
@@ -62,64 +74,71 @@ def _positions(
     return {symbol: Position(last_id, received_us) for symbol, last_id, received_us in rows}
 
 
-def _open_gaps(
-    connection: duckdb.DuckDBPyConnection, venue: str, symbols: Sequence[str]
+def gaps(
+    connection: duckdb.DuckDBPyConnection,
+    venue: str,
+    symbols: Sequence[str],
+    statuses: Sequence[Status],
 ) -> tuple[GapRow, ...]:
+    """The gaps on record that have one of `statuses`, ascending within each symbol."""
+    wanted = ", ".join(f"'{status}'" for status in statuses)
     rows = connection.execute(
-        "SELECT DISTINCT ON (symbol, first_id, last_id) symbol, first_id, last_id,"
+        "SELECT DISTINCT ON (symbol, first_id, last_id, status) symbol, first_id, last_id,"
         " epoch_us(detected_at), cause, status, epoch_us(repaired_at), trades_recovered"
-        f" FROM raw.capture_gaps WHERE venue = '{venue}' AND status = 'open'"
+        f" FROM raw.capture_gaps WHERE venue = '{venue}' AND status IN ({wanted})"
         f" AND symbol IN ({_literals(symbols)})"
-        " ORDER BY symbol, first_id, last_id, detected_at"
+        " ORDER BY symbol, first_id, last_id, status, detected_at"
     ).fetchall()
     return tuple(GapRow(*row) for row in rows)
 
 
-def _present(
-    connection: duckdb.DuckDBPyConnection, venue: str, gaps: Sequence[GapRow]
+def held(
+    connection: duckdb.DuckDBPyConnection, venue: str, spans: Sequence[SymbolSpan]
 ) -> dict[str, tuple[Span, ...]]:
-    """Per symbol, ids of the gaps that are in the lake, as spans.
+    """Which ids of `spans` are in the lake, per symbol.
 
-    One pass over the ticks whatever the number of gaps: a query for each made restarts slower the
+    One pass over the ticks whatever the number of spans: a query for each made restarts slower the
     more there was to repair.
+
+    Args:
+        spans: ascending within a symbol, without overlaps.
     """
-    spans = list(_disjoint(gaps))
     if not spans:
         return {}
-    connection.register("open_spans", _table(spans))
+    connection.register("wanted_spans", _table(spans))
     connection.register("stretches", _table(_stretches(spans)))
     rows: list[Any] = connection.execute(
         # The nearest span that begins at or before an id is the only one that may hold it.
         "WITH near AS (SELECT symbol, trade_id FROM raw.ticks JOIN stretches USING (symbol)"
         f" WHERE venue = '{venue}' AND trade_id BETWEEN first_id AND last_id),"
-        " held AS (SELECT DISTINCT near.symbol, trade_id FROM near ASOF JOIN open_spans"
-        " ON near.symbol = open_spans.symbol AND trade_id >= first_id"
+        " held AS (SELECT DISTINCT near.symbol, trade_id FROM near ASOF JOIN wanted_spans"
+        " ON near.symbol = wanted_spans.symbol AND trade_id >= first_id"
         " WHERE trade_id <= last_id),"
         " runs AS (SELECT symbol, trade_id, trade_id"
         " - row_number() OVER (PARTITION BY symbol ORDER BY trade_id) AS run FROM held)"
         " SELECT symbol, min(trade_id), max(trade_id) FROM runs GROUP BY symbol, run"
     ).fetchall()
-    connection.unregister("open_spans")
+    connection.unregister("wanted_spans")
     connection.unregister("stretches")
-    present: dict[str, tuple[Span, ...]] = {}
+    present: dict[str, list[Span]] = {}
     for symbol, first, last in rows:
-        present[symbol] = (*present.get(symbol, ()), Span(first, last))
-    return present
+        present.setdefault(symbol, []).append(Span(first, last))
+    return {symbol: tuple(found) for symbol, found in present.items()}
 
 
-def _disjoint(gaps: Sequence[GapRow]) -> Iterator[_SymbolSpan]:
+def _disjoint(rows: Sequence[GapRow]) -> Iterator[SymbolSpan]:
     """The gaps' ids as ascending spans that do not overlap."""
     missing: dict[str, Continuity] = {}
-    for gap in gaps:
+    for gap in rows:
         missing.setdefault(gap.symbol, Continuity()).add_missing(gap.first_id, gap.last_id)
     for symbol, continuity in missing.items():
         for span in continuity.missing():
             yield symbol, *span
 
 
-def _stretches(spans: Sequence[_SymbolSpan]) -> list[_SymbolSpan]:
+def _stretches(spans: Sequence[SymbolSpan]) -> list[SymbolSpan]:
     """Neighbouring spans joined, so that an old gap does not make all ids since then be read."""
-    joined: list[_SymbolSpan] = []
+    joined: list[SymbolSpan] = []
     for symbol, first, last in spans:
         if joined and joined[-1][0] == symbol and first - joined[-1][2] <= _NEIGHBOURS:
             joined[-1] = (symbol, joined[-1][1], last)
@@ -128,7 +147,7 @@ def _stretches(spans: Sequence[_SymbolSpan]) -> list[_SymbolSpan]:
     return joined
 
 
-def _table(spans: Sequence[_SymbolSpan]) -> pa.Table:
+def _table(spans: Sequence[SymbolSpan]) -> pa.Table:
     symbols, firsts, lasts = zip(*spans, strict=True)
     return pa.table({"symbol": symbols, "first_id": firsts, "last_id": lasts})
 

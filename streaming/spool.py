@@ -104,11 +104,13 @@ class Spool:
         """Read a file back.
 
         Raises:
-            DamagedSpoolError: its checksum is wrong; it now ends in `.damaged`.
+            DamagedSpoolError: its checksum is wrong (it now ends in `.damaged`), or it is gone.
         """
-        content = path.read_bytes()
         try:
-            return decode(content)
+            return decode(path.read_bytes())
+        except FileNotFoundError as error:
+            self._sizes.pop(path.name, None)
+            raise DamagedSpoolError(f"{path.name} is gone") from error
         except DamagedSpoolError:
             path.rename(path.with_suffix(".damaged"))
             self._sizes.pop(path.name, None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from pathlib import Path
 from random import Random
 
 import structlog
@@ -21,7 +20,7 @@ from streaming.connection import TransportOptions, transport
 from streaming.flow import Flow
 from streaming.gaps import LONG_ABSENCE
 from streaming.intake import Intake, check_listed
-from streaming.landing import Landing
+from streaming.landing import LANDING_ERRORS, Landing
 from streaming.metrics import StatusServer, WorkerMetrics, problems
 from streaming.recorder import Recorder
 from streaming.rejects import Rejects
@@ -29,13 +28,14 @@ from streaming.repair import Repairer, find_origins
 from streaming.rest import RestClient, RestError
 from streaming.rhythm import Rhythm
 from streaming.session import RolloverPlan, Session, shards
-from streaming.spool import Spool
+from streaming.spool import Spool, SpoolFullError
 from streaming.venues import DecodeError, by_name
 
 _log = structlog.get_logger("quant.worker")
 
 _SPOOL_ABOVE_SHARE = 0.2
 _LAST_REPAIRS_S = 5.0
+_LONGEST_LAKE_ANSWER_S = 60.0
 _REPORT_EVERY_S = 60.0
 
 
@@ -70,7 +70,7 @@ class Worker:
             self.clock,
             spool_above_rows=int(settings.max_buffered_trades * _SPOOL_ABOVE_SHARE),
             on_commit=self._committed,
-            on_damage=self._spool_damaged,
+            on_declared=lambda rows: self.recorder.adopt(rows),
         )
         self.recorder = Recorder(
             self.intake, self.backlog, settings.venue, self.clock, self._counted
@@ -92,8 +92,6 @@ class Worker:
 
         Raises:
             ValueError: the venue does not list a symbol.
-            quant_pipeline.catalog.CatalogError, quant_pipeline.lake.LakeError: no lake to resume
-                from.
         """
         rest = RestClient(self.settings.rest_url, self.venue, self.budget, self.clock)
         await self.status_server.start()
@@ -101,17 +99,19 @@ class Worker:
         try:
             async with rest:
                 await self._ask_venue(rest)
-                await self._resume()
-                await find_origins(self.intake, self.venue, rest)
-                await self._capture(rest, stop, until_idle_s)
+                is_blind = not await self._resume(self.settings.lake_patience_s)
+                if is_blind:
+                    self.recorder.go_blind()
+                else:
+                    await find_origins(self.intake, self.venue, rest)
+                await self._capture(rest, stop, until_idle_s, is_blind=is_blind)
             await self._drain()
         finally:
             landing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await landing
             if len(self.backlog):
-                await self.backlog.park()
-                _log.warning("batches_spooled_for_next_start", batches=len(self.backlog))
+                await self._park()
             self.backlog.close()
             await self.status_server.stop()
 
@@ -126,13 +126,28 @@ class Worker:
         if info.weight_per_minute:
             self.budget.configure(info.weight_per_minute)
 
-    async def _resume(self) -> None:
-        """Land what an earlier run spooled, then read where the lake ends."""
-        connection = await asyncio.to_thread(self.landing.connection)
-        while not await self.backlog.drained(timeout_s=60.0):
-            _log.warning("landing_spooled_batches", left=len(self.backlog))
-        state = await asyncio.to_thread(
-            resume.read, connection, self.venue.name, self.settings.symbols
+    async def _resume(self, patience_s: float) -> bool:
+        """Land what an earlier run spooled, then read where the lake ends; False: it is away."""
+        why = "its answer takes too long"
+        try:
+            async with asyncio.timeout(patience_s):
+                while True:
+                    try:
+                        await self._read_lake()
+                    except LANDING_ERRORS as error:
+                        why = str(error)[:300]
+                        await asyncio.sleep(0.2)
+                    else:
+                        return True
+        except TimeoutError:
+            _log.critical("capturing_without_lake", why=why, spooled=len(self.backlog))
+            return False
+
+    async def _read_lake(self) -> None:
+        while self.backlog.has_earlier:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        state = await self.backlog.ask(
+            lambda connection: resume.read(connection, self.venue.name, self.settings.symbols)
         )
         self.recorder.resume(state, int(self.settings.resume_max_s * 1e6))
         _log.info(
@@ -143,9 +158,18 @@ class Worker:
             writer=self.recorder.writer,
         )
 
+    async def _resume_later(self) -> None:
+        while not await self._resume(_LONGEST_LAKE_ANSWER_S):
+            pass
+
     # --- capture ---
     async def _capture(
-        self, rest: RestClient, stop: asyncio.Event, until_idle_s: float | None
+        self,
+        rest: RestClient,
+        stop: asyncio.Event,
+        until_idle_s: float | None,
+        *,
+        is_blind: bool,
     ) -> None:
         repairer = Repairer(
             self.intake,
@@ -166,6 +190,8 @@ class Worker:
                 tasks.create_task(self.metrics.watch_loop()),
                 tasks.create_task(self._report()),
             ]
+            if is_blind:
+                background.append(tasks.create_task(self._resume_later()))
             streams = [tasks.create_task(session.run()) for session in self.sessions]
             await self._until_stopped(stop, until_idle_s)
             _log.info("stopping", waiting=self.recorder.waiting_rows)
@@ -289,11 +315,18 @@ class Worker:
         self.last_commit_s = seconds
         self.metrics.commit_seconds.observe(seconds)
 
-    def _spool_damaged(self, file: Path) -> None:
-        _log.critical("trades_lost_on_disk", file=str(file))
-
     # --- stop ---
     async def _drain(self) -> None:
         await self.recorder.seal(final=True)
         if await self.backlog.drained(self.settings.drain_timeout_s):
             _log.info("drained", trades=self.committed_rows, commits=self.commits)
+
+    async def _park(self) -> None:
+        try:
+            await self.backlog.park()
+        except SpoolFullError as error:
+            left = self.backlog.memory_rows
+            # The next start finds their ids missing and asks the venue for them.
+            _log.critical("trades_left_for_repair", trades=left, why=str(error))
+        else:
+            _log.warning("batches_spooled_for_next_start", batches=len(self.backlog))

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import duckdb
 from capture_runs import until
-from test_landing import batch
+from test_landing import SEALED_US, batch
 
-from streaming.backlog import Backlog
+from streaming.backlog import SPOOL_DAMAGED, Backlog
 from streaming.batch import Batch
 from streaming.clock import SystemClock
+from streaming.fit import Fitted
+from streaming.gaps import GapChanges, GapRow
 from streaming.landing import Landing
 from streaming.spool import Spool
 
@@ -28,6 +30,8 @@ class GatedLanding(Landing):
         self.hangs = threading.Event()
         self.hangs.set()
         self.landed: list[int] = []
+        self.fitted: list[tuple[int, str]] = []
+        self.gaps: list[GapRow] = []
 
     def commit(self, batch: Batch, *, may_be_landed: bool) -> bool:
         self.hangs.wait()
@@ -37,7 +41,12 @@ class GatedLanding(Landing):
             assert may_be_landed
             return False
         self.landed.append(batch.sequence)
+        self.gaps += batch.gaps.rows
         return True
+
+    def fit(self, batch: Batch, cause: str) -> Fitted:
+        self.fitted.append((batch.sequence, cause))
+        return Fitted(batch)
 
     def close(self) -> None:
         pass
@@ -45,10 +54,19 @@ class GatedLanding(Landing):
 
 @asynccontextmanager
 async def backlog_of(
-    landing: Landing, folder: Path, *, spool_above_rows: int = 10**6, max_bytes: int = 10**9
+    landing: Landing,
+    folder: Path,
+    *,
+    spool_above_rows: int = 10**6,
+    max_bytes: int = 10**9,
+    on_declared: Callable[[tuple[GapRow, ...]], None] = lambda _rows: None,
 ) -> AsyncIterator[Backlog]:
     backlog = Backlog(
-        landing, Spool(folder, max_bytes), SystemClock(), spool_above_rows=spool_above_rows
+        landing,
+        Spool(folder, max_bytes),
+        SystemClock(),
+        spool_above_rows=spool_above_rows,
+        on_declared=on_declared,
     )
     task = asyncio.create_task(backlog.run())
     try:
@@ -121,11 +139,41 @@ async def test_a_commit_that_hangs_does_not_hold_the_others_in_memory(tmp_path: 
     assert landing.landed == list(range(10))
 
 
-async def test_a_damaged_file_does_not_stop_the_rest(tmp_path: Path) -> None:
+async def test_a_damaged_file_of_an_earlier_run_shows_when_the_next_one_is_fitted(
+    tmp_path: Path,
+) -> None:
     spool = Spool(tmp_path, 10**9)
     paths = [spool.put(batch(sequence)) for sequence in range(3)]
     paths[1].write_bytes(b"nothing")
     landing = GatedLanding()
     async with backlog_of(landing, tmp_path) as backlog:
         assert await backlog.drained(30)
-    assert landing.landed == [0, 2]
+        backlog.put(batch(3))
+        backlog.put(batch(4), is_blind=True)
+        assert await backlog.drained(30)
+    assert landing.landed == [0, 2, 3, 4]
+    assert landing.fitted == [(0, "restart"), (2, SPOOL_DAMAGED), (4, SPOOL_DAMAGED)]
+
+
+async def test_a_file_damaged_in_this_run_becomes_a_gap_in_its_place(tmp_path: Path) -> None:
+    landing = GatedLanding()
+    landing.is_away = True
+    declared: list[GapRow] = []
+    kept = GapRow("BTCUSDT", 1, 2, 3, "stream", "open", None, 0)
+    async with backlog_of(landing, tmp_path, on_declared=declared.extend) as backlog:
+        for sequence in range(3):
+            backlog.put(batch(sequence, 5 * sequence, gaps=GapChanges((), (kept,))))
+        await until(lambda: backlog.spooled_files == 3 and backlog.memory_rows == 0)
+        damaged, gone = list(Spool(tmp_path, 10**9).files())[1:]
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+        gone.unlink()
+        landing.is_away = False
+        assert await backlog.drained(30)
+        assert backlog.spooled_files == 0
+    lost = [
+        GapRow("BTCUSDT", first, first + 4, SEALED_US, SPOOL_DAMAGED, "open", None, 0)
+        for first in (5, 10)
+    ]
+    assert landing.landed == [0, 1, 2]
+    assert landing.gaps == [kept, kept, lost[0], kept, lost[1]]
+    assert declared == lost

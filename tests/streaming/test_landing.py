@@ -15,10 +15,12 @@ from streaming.batch import Batch, Frozen, SessionRow, split_held, to_table
 from streaming.gaps import GapChanges, GapKey, GapRow
 from streaming.landing import Landing
 
+SEALED_US = 1_723_161_254_000_000
+
 
 def trades(first_id: int, count: int, symbol: int = 0) -> Frozen:
     ids = np.arange(first_id, first_id + count)
-    times = 1_723_161_254_000_000 + ids * 1000
+    times = SEALED_US + ids * 1000
     ones = np.ones(count)
     return Frozen(
         np.full(count, symbol, np.int32), ids, times, times, ones * 61_837.63, ones, ones > 0
@@ -33,7 +35,7 @@ def batch(
     sessions: tuple[SessionRow, ...] = (),
 ) -> Batch:
     table = to_table(trades(first_id, count), "binance", ["BTCUSDT"])
-    return Batch("w1", sequence, 1_723_161_254_000_000, table, gaps or GapChanges(), sessions)
+    return Batch("w1", sequence, SEALED_US, table, gaps or GapChanges(), sessions)
 
 
 def rows(settings: Settings, query: str) -> list[tuple[Any, ...]]:
