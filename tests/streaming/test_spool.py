@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_landing import batch
+from test_landing import SEALED_US, batch
 
 from streaming.batch import SessionRow
 from streaming.gaps import GapChanges, GapKey, GapRow
@@ -66,6 +66,16 @@ def test_a_disk_that_refuses_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "spool").write_text("a file where the folder should be")
     with pytest.raises(SpoolFullError, match="cannot be written"):
         Spool(tmp_path / "spool", 10**9).put(batch(0))
+
+
+def test_a_disk_without_room_is_a_clear_error(tmp_path: Path) -> None:
+    # Where the file would be written there is a device that is always full.
+    name = f"{SEALED_US:020d}-w1-{0:010d}.partial"
+    (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(SpoolFullError, match="No space left on device") as caught:
+        Spool(tmp_path, 10**9).put(batch(0))
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_file_is_moved_aside(tmp_path: Path) -> None:

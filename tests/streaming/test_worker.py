@@ -9,13 +9,17 @@ import sys
 
 import pytest
 from capture_runs import against, lake_differences, landed, running, until
+from dbt.contracts.graph.manifest import Manifest
+from polars.testing import assert_frame_equal
 
 from quant_pipeline import lake
+from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
 from streaming.exchange import recording
 from streaming.exchange.faults import Fault, FaultKind, Faults, FrameRates
 from streaming.exchange.server import LocalExchange
 from streaming.verify import verify
+from tests.dbt_project.warehouse import BAR_TABLES, read
 
 RECORDED = {
     "BTCUSDT": (3735683259, 3735703162, 19_904),
@@ -73,7 +77,9 @@ LOSSY = Faults(
 )
 
 
-async def test_a_lossy_exchange_gives_the_same_ticks(settings: Settings) -> None:
+async def test_a_lossy_exchange_gives_the_same_ticks_and_bars(
+    settings: Settings, dbt_manifest: Manifest, recorded_lake: Settings
+) -> None:
     async with LocalExchange(recording.SHIPPED, speed=60, start="all", faults=LOSSY) as exchange:
         target = against(exchange, settings, stale_after_s=1.0, reconnect_max_s=1.0)
         async with running(target) as worker:
@@ -101,3 +107,8 @@ async def test_a_lossy_exchange_gives_the_same_ticks(settings: Settings) -> None
     # seen yet, and how many those are depends on timing. What landed is compared above.
     assert gaps[0][2] > 0
     assert reasons[0][0] >= 6
+    await asyncio.to_thread(ResidentDbt(target, manifest=dbt_manifest).run)
+    for table in BAR_TABLES:
+        # The snapshot says when a bar's trades landed; everything else must be the same.
+        lossy, clean = (read(each, table).drop("src_snapshot") for each in (target, recorded_lake))
+        assert_frame_equal(lossy, clean, check_exact=True)
