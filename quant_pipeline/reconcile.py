@@ -9,6 +9,7 @@ from typing import Final
 
 import duckdb
 
+from quant_pipeline.code_version import code_version
 from quant_pipeline.settings import timeframe_seconds
 from streaming.rest import RestClient
 from streaming.venues.binance_history import KLINES_PER_PAGE, Kline, decode_klines, klines
@@ -179,6 +180,33 @@ async def reconcile(
     if result.differences:
         result.unrepaired = _unrepaired(connection, venue, symbol)
     return result
+
+
+def record(
+    connection: duckdb.DuckDBPyConnection,
+    venue: str,
+    results: Iterable[Reconciliation],
+    *,
+    taken_at: datetime,
+    snapshot: int,
+) -> None:
+    """Append results to `analytics.reconciliations`; the data-quality page shows the last ones.
+
+    Args:
+        taken_at: UTC without zone.
+        snapshot: lake snapshot that our bars were read at.
+    """
+    for each in results:
+        fields = differing_fields(each.differences)
+        connection.execute(
+            f"insert into lake.analytics.reconciliations values ({', '.join('?' * 12)})",
+            [
+                *(taken_at, venue, each.symbol, each.timeframe, each.start, each.end),
+                *(each.bars, len(each.differences)),
+                ", ".join(f"{name} {n}" for name, n in sorted(fields.items())),
+                *(each.unrepaired, snapshot, code_version()),
+            ],
+        )
 
 
 def _unrepaired(connection: duckdb.DuckDBPyConnection, venue: str, symbol: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised with every change to STATEMENTS; each statement may run again on an older lake."""
 
 _TICKS = """
@@ -132,6 +132,47 @@ CREATE TABLE IF NOT EXISTS analytics.alerts (
 )
 """
 
+# One row per ordered pair of a universe scan: q-values count every test of the same `taken_at`.
+_UNIVERSE_SCANS = """
+CREATE TABLE IF NOT EXISTS analytics.universe_scans (
+    taken_at      TIMESTAMP NOT NULL,  -- UTC
+    venue         VARCHAR   NOT NULL,
+    day           DATE      NOT NULL,  -- last UTC date of the window
+    days          BIGINT    NOT NULL,
+    timeframe     VARCHAR   NOT NULL,
+    bars          BIGINT    NOT NULL,
+    symbols       BIGINT    NOT NULL,
+    tests         BIGINT    NOT NULL,  -- that the q-values account for
+    y             VARCHAR   NOT NULL,
+    x             VARCHAR   NOT NULL,
+    statistic     DOUBLE,              -- Engle-Granger; NULL where it could not be tested
+    pvalue        DOUBLE,
+    qvalue        DOUBLE,              -- Benjamini-Hochberg
+    qvalue_by     DOUBLE,              -- Benjamini-Yekutieli: holds under any dependence
+    status        VARCHAR   NOT NULL,  -- why there is no test, or 'ok'
+    lake_snapshot BIGINT    NOT NULL,
+    code_version  VARCHAR   NOT NULL
+)
+"""
+
+# One row per symbol, timeframe and run of `quant reconcile`.
+_RECONCILIATIONS = """
+CREATE TABLE IF NOT EXISTS analytics.reconciliations (
+    taken_at      TIMESTAMP NOT NULL,  -- UTC
+    venue         VARCHAR   NOT NULL,
+    symbol        VARCHAR   NOT NULL,
+    timeframe     VARCHAR   NOT NULL,
+    window_start  TIMESTAMP NOT NULL,  -- first bar, inclusive
+    window_end    TIMESTAMP NOT NULL,  -- exclusive
+    bars          BIGINT    NOT NULL,  -- that either side has
+    differences   BIGINT    NOT NULL,  -- fields of bars that differ
+    fields        VARCHAR   NOT NULL,  -- which, with their counts
+    unrepaired    BIGINT    NOT NULL,  -- trade ids known to be missing when something differed
+    lake_snapshot BIGINT    NOT NULL,
+    code_version  VARCHAR   NOT NULL
+)
+"""
+
 # An aggregate trade is not a trade: the sizes inside first_id..last_id are unknown.
 _AGG_TRADES = """
 CREATE TABLE IF NOT EXISTS raw.agg_trades (
@@ -199,6 +240,8 @@ STATEMENTS: Final = (
     _PAIR_SNAPSHOTS,
     _ADF_SNAPSHOTS,
     _CORRELATION_SNAPSHOTS,
+    _UNIVERSE_SCANS,
+    _RECONCILIATIONS,
     _ALERTS,
     _AGG_TRADES,
     "ALTER TABLE raw.agg_trades SET PARTITIONED BY (year(ts), month(ts), day(ts))",

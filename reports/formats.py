@@ -84,6 +84,18 @@ def money_scale(values: Sequence[float | None], unit: str = "USDT") -> tuple[flo
     return 1.0, unit
 
 
+def aligned(values: Sequence[float | None], digits: int = 3) -> list[str]:
+    """A column of numbers with the same decimals, enough for `digits` digits of the smallest.
+
+    Example:
+        >>> aligned([0.00061, 0.324])
+        ['0.000610', '0.324000']
+    """
+    sizes = [abs(value) for value in values if value is not None and 0 < abs(value) < math.inf]
+    decimals = digits - 1 - math.floor(math.log10(min(sizes))) if sizes else 0
+    return [number(value, min(max(decimals, 0), 8)) for value in values]
+
+
 def bar_size(timeframe: str) -> str:
     """The length of a bar as prose has it: `1m` as `1 min`."""
     unit = {"s": "s", "m": "min", "h": "h"}[timeframe[-1]]

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from quant_pipeline.research.outcome import Undefined
 from quant_pipeline.research.quality import CaptureQuality
-from quant_pipeline.settings import Settings
+from quant_pipeline.settings import TIMEFRAME_SECONDS, Settings
 from reports import formats, page, publishing
 from reports.context import Context, from_settings
 from reports.page import Page, Provenance, Section
@@ -19,6 +19,8 @@ from reports.tables import Cell, Column, Row, Table
 
 KIND = "Data quality"
 SUBJECT = "capture"
+_BAR_ORDER = dict(TIMEFRAME_SECONDS)
+RECONCILIATION = "Compared with the exchange’s own bars"
 
 
 def render(quality: CaptureQuality, context: Context) -> str:
@@ -64,6 +66,7 @@ def compose(quality: CaptureQuality, context: Context) -> Page:
         ("gaps", "Gaps and their fate", partial(_gaps, quality)),
         ("sessions", "Capture sessions", partial(_sessions, quality)),
         ("revisions", "Revised bars", partial(_revisions, quality)),
+        ("reconciliation", RECONCILIATION, partial(_reconciliation, quality)),
     ]
     return Page(
         kind=KIND,
@@ -259,3 +262,59 @@ def _revisions(quality: CaptureQuality) -> Section:
         rows=rows,
     )
     return Section(key="revisions", title="Revised bars", blocks=[table])
+
+
+def _reconciliation(quality: CaptureQuality) -> Section:
+    found = quality.reconciliations
+    if found.is_empty():
+        return Section(
+            key="reconciliation",
+            title=RECONCILIATION,
+            lead=Markup(
+                "Never compared. <code>quant reconcile</code> fetches the exchange’s klines and "
+                "compares every field of every bar."
+            ),
+        )
+    differing = int((found["differences"] > 0).sum())
+    lead = (
+        f"No field of any bar differed at the last comparison of {found.height} series."
+        if not differing
+        else f"{differing} of {found.height} series differed at their last comparison."
+    )
+    rows: list[Row] = [
+        {
+            "group": row["symbol"],
+            "stub": formats.bar_size(row["timeframe"]),
+            "bars": formats.count(row["bars"]),
+            "differences": formats.count(row["differences"]),
+            "fields": row["fields"] or "none",
+            "missing": formats.count(row["unrepaired"]),
+            "from": formats.moment(row["window_start"]),
+            "to": formats.moment(row["window_end"]),
+            "taken": formats.moment(row["taken_at"]),
+        }
+        for row in found.with_columns(order=pl.col("timeframe").replace_strict(_BAR_ORDER))
+        .sort("symbol", "order")
+        .iter_rows(named=True)
+    ]
+    table = Table(
+        key="reconciliations",
+        caption="Last comparison of each series",
+        note="Prices and counts must be equal; volumes up to what the nearest doubles differ.",
+        stub="Bars of",
+        columns=[
+            Column("bars", "Compared"),
+            Column("differences", "Differences"),
+            Column("fields", "Fields", align="left"),
+            Column(
+                "missing",
+                "Ids missing",
+                footnote="Trade ids known to be missing when a difference was found.",
+            ),
+            Column("from", "From, UTC"),
+            Column("to", "To, UTC"),
+            Column("taken", "Compared at, UTC"),
+        ],
+        rows=rows,
+    )
+    return Section(key="reconciliation", title=RECONCILIATION, lead=lead, blocks=[table])

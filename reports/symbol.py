@@ -15,10 +15,11 @@ from reports import charts, formats, page, publishing, theme
 from reports.context import Context, from_settings
 from reports.page import Chart, Page, Provenance, Section, need
 from reports.publishing import Published, Summary
-from reports.sections import candles, liquidity
+from reports.sections import candles, liquidity, warehouse
 from reports.tables import Cell, Column, Row, Table
 
 KIND = "Symbol report"
+_FEWEST_HOURS = 3
 
 _ESTIMATORS = {
     "close_to_close": "Close to close",
@@ -86,6 +87,7 @@ def compose(statistics: SymbolStatistics, context: Context) -> Page:
         ("profile", "Volume by price", partial(_profile, statistics)),
         ("volatility", "Volatility, estimators compared", partial(_volatility, statistics)),
         ("cost", "Cost of trading and order flow", partial(_cost, statistics)),
+        ("liquidity", "Liquidity", partial(_liquidity, statistics)),
         ("course", "Through the day", partial(_course, statistics)),
         ("quality", "Data quality", partial(_quality, statistics)),
     ]
@@ -239,16 +241,42 @@ def _cost(statistics: SymbolStatistics) -> Section:
         rows=rows,
         row_notes={
             "Impact, bp per million USDT net": "Return of a bar on its net aggressive flow, ± 1.96 "
-            "Newey–West standard errors. Association, not cause."
+            "Newey–West standard errors. Association, not cause.",
         },
     )
     return Section(key="cost", title="Cost of trading and order flow", blocks=[table])
 
 
 def _course(statistics: SymbolStatistics) -> Section:
+    tables = statistics.bars.warehouse
+    usual = (
+        None
+        if isinstance(tables, Undefined)
+        else warehouse.season_chart(statistics.bars.symbol, tables)
+    )
+    if isinstance(usual, Chart):
+        return Section(key="course", title="Through the day", blocks=[usual])
+    blocks = [block for block in (usual, _hours_of_the_date(statistics)) if block is not None]
+    if not blocks:
+        raise page.Unavailable("There are too few hours with bars to show a course.")
+    return Section(key="course", title="Through the day", blocks=blocks)
+
+
+def _liquidity(statistics: SymbolStatistics) -> Section:
+    tables = need(statistics.bars.warehouse)
+    return Section(
+        key="liquidity",
+        title="Liquidity",
+        blocks=[
+            warehouse.date_table(statistics.bars.symbol, tables),
+            warehouse.hours_table(tables),
+        ],
+    )
+
+
+def _hours_of_the_date(statistics: SymbolStatistics) -> Chart | None:
+    """Value traded by hour, or None where there are too few hours to show a course."""
     clock = statistics.clock
-    if clock.is_empty():
-        raise page.Unavailable("There are no bars on this date.")
     hours = (
         clock.group_by(pl.col("bucket").dt.hour().cast(pl.Int64).alias("hour"))
         .agg(
@@ -257,9 +285,11 @@ def _course(statistics: SymbolStatistics) -> Section:
         )
         .sort("hour")
     )
+    if hours.height < _FEWEST_HOURS:
+        return None
     busiest = hours.sort("traded", descending=True).row(0, named=True)
     headline = f"Most was traded from {busiest['hour']:02d}:00 to {busiest['hour'] + 1:02d}:00 UTC"
-    chart = Chart(
+    return Chart(
         key="course-hours",
         headline=headline,
         description=f"Value traded by hour of the day. {headline}.",
@@ -268,7 +298,6 @@ def _course(statistics: SymbolStatistics) -> Section:
         note=f"Value traded by UTC hour; {hours.height} of 24 hours have bars. One date is not a "
         "seasonal pattern.",
     )
-    return Section(key="course", title="Through the day", blocks=[chart])
 
 
 def _draw_hours(colours: theme.Tokens) -> charts.Drawing:

@@ -61,6 +61,7 @@ class Table:
         rows: cells by column key. Text is escaped, `Markup` is not; `Undefined` is shown as a
             dash with its reason as a footnote. A row may name its `"group"`.
         row_notes: footnotes by stub text.
+        wide: take the page's full width; tables of many columns do anyway.
     """
 
     key: str
@@ -70,6 +71,7 @@ class Table:
     rows: Sequence[Row]
     note: str = ""
     row_notes: Mapping[str, str] = field(default_factory=dict)
+    wide: bool = False
 
 
 def render(table: Table) -> Markup:
@@ -100,7 +102,7 @@ def _classes(table: Table) -> str:
     """What the stylesheet must know of the table's shape."""
     shape = {
         " long": len(table.rows) > _LONG,
-        " wide": len(table.columns) >= _WIDE,
+        " wide": table.wide or len(table.columns) >= _WIDE,
         " spanned-end": bool(table.columns and table.columns[-1].spanner),
     }
     return "".join(name for name, holds in shape.items() if holds)

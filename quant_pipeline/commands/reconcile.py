@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,6 +46,7 @@ def reconcile(
     """Compare our bars with the exchange's own klines, field by field; exits 1 on a difference.
 
     Without --from the first captured bar, without --to the newest one, is left out as partial.
+    Results are kept in analytics.reconciliations and shown by `quant report quality`.
 
     Example: quant reconcile --symbol BTCUSDT --timeframe 1m
     """
@@ -54,7 +55,8 @@ def reconcile(
     timeframes = timeframe or list(settings.timeframes)
     for each in timeframes:
         settings_module.timeframe_seconds(each)
-    results = asyncio.run(_reconcile(settings, symbols, timeframes, (start, end)))
+    results, snapshot = asyncio.run(_reconcile(settings, symbols, timeframes, (start, end)))
+    _record(settings, results, snapshot)
     _show_reconciliation(results, show)
     if any(result.differences for result in results):
         raise typer.Exit(1)
@@ -65,13 +67,14 @@ async def _reconcile(
     symbols: Sequence[str],
     timeframes: Sequence[str],
     span: tuple[datetime | None, datetime | None],
-) -> list[Reconciliation]:
+) -> tuple[list[Reconciliation], int]:
     from quant_pipeline import reconcile as reconciling
     from streaming.venues import by_name
 
     results = []
     venue = by_name(settings.venue)
     with lake.connect(read_only=True, settings=settings) as connection:
+        snapshot = lake.current_snapshot(connection)
         async with rest_client(settings, venue) as client:
             for symbol in symbols:
                 for timeframe in timeframes:
@@ -87,7 +90,17 @@ async def _reconcile(
                             client, connection, settings.venue, symbol, timeframe, wanted
                         )
                     )
-    return results
+    return results, snapshot
+
+
+def _record(settings: Settings, results: Sequence[Reconciliation], snapshot: int) -> None:
+    from quant_pipeline import reconcile as reconciling
+
+    if not results:
+        return
+    now = datetime.now(UTC).replace(tzinfo=None)
+    with lake.connect(settings=settings) as connection:
+        reconciling.record(connection, settings.venue, results, taken_at=now, snapshot=snapshot)
 
 
 def _show_reconciliation(results: Sequence[Reconciliation], show: int) -> None:

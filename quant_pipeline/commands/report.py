@@ -91,7 +91,7 @@ def universe(
     timeframe: TimeframeOption = None,
     open_page: OpenOption = False,
 ) -> None:
-    """Scan every pair of the captured symbols and make the report.
+    """Scan every pair of the captured symbols, keep the q-values and make the report.
 
     Example: quant report universe --days 30 --timeframe 5m
     """
@@ -258,7 +258,7 @@ def _universe_report(
     settings: Settings, day: dt.date | None, days: int, timeframe: str
 ) -> Published:
     from quant_pipeline import lake
-    from quant_pipeline.research import reading
+    from quant_pipeline.research import reading, scans
     from quant_pipeline.research import universe as research
     from reports import universe as page
 
@@ -275,7 +275,11 @@ def _universe_report(
             days=days,
             timeframe=timeframe,
         )
-    return page.publish(research.analyse(bars), settings)
+    statistics = research.analyse(bars)
+    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    with lake.connect(settings=settings) as connection:
+        scans.record(connection, statistics, taken_at=now)
+    return page.publish(statistics, settings)
 
 
 def _quality_report(settings: Settings, day: dt.date | None) -> Published:

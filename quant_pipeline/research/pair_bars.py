@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quant_pipeline.research import reading
+from quant_pipeline.research import reading, scans, warehouse
 from quant_pipeline.research.outcome import Undefined
+from quant_pipeline.research.scans import PairInScan
+from quant_pipeline.research.warehouse import LiquidityTables
 from quant_pipeline.settings import Pair, timeframe_seconds
 
 MAX_TICKS = 4_000_000
@@ -20,6 +22,7 @@ MAX_TICKS = 4_000_000
 
 _LEGS = ("y", "x")
 _NOT_READ = Undefined("The trades were not read.")
+_NOT_SCANNED = Undefined("The scans were not read.")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class PairBars:
         snapshot: lake snapshot id that everything was read at.
         live: whether ticks that dbt had not consumed yet are included.
         provisional: bars of either leg that trades may still change.
+        warehouse: by leg, dbt's liquidity tables of the date.
+        scan: the pair in the latest universe scan that holds it.
     """
 
     venue: str
@@ -53,6 +58,8 @@ class PairBars:
     provisional: int = 0
     ticks: Mapping[str, pl.DataFrame] | Undefined = _NOT_READ
     gaps: pl.DataFrame = field(default_factory=pl.DataFrame)
+    warehouse: Mapping[str, LiquidityTables | Undefined] = field(default_factory=dict)
+    scan: PairInScan | Undefined = _NOT_SCANNED
 
     @property
     def seconds(self) -> int:
@@ -141,6 +148,11 @@ def load(
         )
         gaps = reading.read_gaps(connection, where, symbols=list(pair))
         trades = _read_trades(connection, pair, where) if ticks else _NOT_READ
+        tables = {
+            leg: warehouse.read(connection, where, symbol=symbol)
+            for leg, symbol in zip(_LEGS, pair, strict=True)
+        }
+        scan = scans.latest(connection, venue=venue, pair=pair, snapshot=snapshot)
     legs = {
         leg: bars.filter(pl.col("symbol") == symbol)
         for leg, symbol in zip(_LEGS, pair, strict=True)
@@ -157,6 +169,8 @@ def load(
         provisional=int((~bars["is_final"]).sum()),
         ticks=trades,
         gaps=gaps,
+        warehouse=tables,
+        scan=scan,
     )
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from quant_pipeline import analytics
-from quant_pipeline.research import leg, pair_series, timing
+from quant_pipeline.research import horizons, leg, pair_series, timing
+from quant_pipeline.research.horizons import Horizon
 from quant_pipeline.research.leg import MIN_BARS, LegStatistics
 from quant_pipeline.research.outcome import Undefined, attempt, finite
 from quant_pipeline.research.pair_bars import PairBars
@@ -55,6 +56,7 @@ class PairStatistics:
         half_life: of the OLS residual, in bars.
         crossings: of the spread and its mean.
         correlation: of log returns over the whole window.
+        horizons: this correlation at every timeframe, by several estimators.
         breakdown: test that this correlation was constant.
         stability: Engle–Granger p-values in equal stretches: `start, end, pvalue, beta`.
         timing: what the trades show, see `timing.Timing`.
@@ -73,6 +75,7 @@ class PairStatistics:
     half_life: analytics.HalfLife | Undefined
     crossings: analytics.Crossings | Undefined
     correlation: float | Undefined
+    horizons: list[Horizon]
     breakdown: analytics.CorrelationBreakdown | Undefined
     stability: pl.DataFrame | Undefined
     timing: Timing | Undefined
@@ -161,6 +164,7 @@ def analyse(bars: PairBars, *, window: int) -> PairStatistics:
         half_life=_on(spread, analytics.half_life),
         crossings=_on(spread, analytics.crossings),
         correlation=_correlation(y, x),
+        horizons=horizons.measure(bars.frame, bars.timeframe, bars.ticks),
         breakdown=_breakdown(y, x),
         stability=_stability(bars, y, x),
         timing=bars.ticks if isinstance(bars.ticks, Undefined) else timing.measure(bars.ticks),

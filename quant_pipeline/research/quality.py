@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 import polars as pl
@@ -25,6 +25,9 @@ class CaptureQuality:
         sessions: capture sessions that touch the date.
         gaps: capture gaps detected on the date, with their fate.
         revisions: per symbol and timeframe, final bars that were changed; empty before dbt ran.
+        reconciliations: the last comparison with the venue's klines, of any date, per symbol and
+            timeframe: `symbol, timeframe, taken_at, window_start, window_end, bars, differences,
+            fields, unrepaired`; no rows if none was ever made.
         snapshot: lake snapshot id.
     """
 
@@ -35,6 +38,7 @@ class CaptureQuality:
     gaps: pl.DataFrame
     revisions: pl.DataFrame
     snapshot: int
+    reconciliations: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def missing(self) -> int:
@@ -74,6 +78,7 @@ def load(
             gaps=reading.read_gaps(connection, where, symbols=symbols),
             revisions=_revisions(connection, where, symbols),
             snapshot=snapshot,
+            reconciliations=_reconciliations(connection, venue, symbols),
         )
 
 
@@ -143,3 +148,16 @@ def _revisions(
                 "latest": pl.Datetime("us"),
             }
         )
+
+
+def _reconciliations(
+    connection: duckdb.DuckDBPyConnection, venue: str, symbols: Sequence[str]
+) -> pl.DataFrame:
+    return connection.execute(
+        "select symbol, timeframe, taken_at, window_start, window_end, bars, differences, fields,"
+        " unrepaired from lake.analytics.reconciliations"
+        " where venue = ? and symbol in (select unnest(?))"
+        " qualify row_number() over (partition by symbol, timeframe order by taken_at desc) = 1"
+        " order by symbol, timeframe",
+        [venue, list(symbols)],
+    ).pl()

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import polars as pl
 
 from quant_pipeline import analytics
-from quant_pipeline.research import reading, timing
+from quant_pipeline.research import reading, timing, warehouse
 from quant_pipeline.research.leg import LegStatistics, describe
 from quant_pipeline.research.outcome import Undefined, attempt, finite
 from quant_pipeline.research.pair_bars import MAX_TICKS
+from quant_pipeline.research.warehouse import LiquidityTables
 from quant_pipeline.settings import timeframe_seconds
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,6 +30,7 @@ VOLATILITY_ESTIMATORS = (
 )
 CANDLE_SECONDS = (1, 5, 15, 60, 300, 900, 3_600)
 MAX_CANDLES = 160
+_NOT_READ = Undefined("The liquidity tables were not read.")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class SymbolBars:
         frame: its bars in time order; a bar without a trade has no row.
         ticks: its trades, or why they were not read.
         gaps: capture gaps detected on that date.
+        warehouse: dbt's liquidity tables of the date.
         snapshot: lake snapshot id.
     """
 
@@ -50,6 +53,7 @@ class SymbolBars:
     snapshot: int
     ticks: pl.DataFrame | Undefined
     gaps: pl.DataFrame = field(default_factory=pl.DataFrame)
+    warehouse: LiquidityTables | Undefined = _NOT_READ
 
     @property
     def seconds(self) -> int:
@@ -131,7 +135,8 @@ def load(
             )
         else:
             ticks = reading.read_ticks(connection, where, symbol=symbol)
-    return SymbolBars(venue, symbol, day, timeframe, frame, snapshot, ticks, gaps)
+        tables = warehouse.read(connection, where, symbol=symbol)
+    return SymbolBars(venue, symbol, day, timeframe, frame, snapshot, ticks, gaps, tables)
 
 
 def analyse(bars: SymbolBars) -> SymbolStatistics:

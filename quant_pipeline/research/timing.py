@@ -18,7 +18,7 @@ EPPS_INTERVALS_S = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 300)
 _LAG_STEP_S = 0.2
 _MAX_LAGS = 20
 _MIN_TRADES = 30
-_FEWEST_RETURNS = 60
+FEWEST_RETURNS = 60
 
 Tape = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 """Stamps in microseconds and prices of one symbol's trades."""
@@ -62,7 +62,7 @@ def measure(ticks: Mapping[str, pl.DataFrame]) -> Timing | Undefined:
     intervals = [s for s in EPPS_INTERVALS_S if span_s / s >= 10]
     epps = attempt(analytics.epps_curve, ts_y, price_y, ts_x, price_x, [s * 1e6 for s in intervals])
     if not isinstance(epps, Undefined):
-        thinned = [_thinned_hayashi_yoshida(*arrays, interval_s=s) for s in intervals]
+        thinned = [thinned_hayashi_yoshida(*arrays, interval_s=s) for s in intervals]
         epps = epps.with_columns(
             pl.col("interval") / 1e6, pl.Series("hayashi_yoshida", thinned, dtype=pl.Float64)
         )
@@ -76,12 +76,12 @@ def measure(ticks: Mapping[str, pl.DataFrame]) -> Timing | Undefined:
     )
 
 
-def _thinned_hayashi_yoshida(y: Tape, x: Tape, *, interval_s: float) -> float | None:
+def thinned_hayashi_yoshida(y: Tape, x: Tape, *, interval_s: float) -> float | None:
     """The estimate from the last trade of each interval, or None below 60 returns."""
     step = round(interval_s * 1e6)
     thinned = [(ts[last], price[last]) for ts, price in (y, x) for last in (_last_of(ts, step),)]
     result = attempt(analytics.hayashi_yoshida, *thinned[0], *thinned[1])
-    if isinstance(result, Undefined) or min(result.n_a, result.n_b) < _FEWEST_RETURNS:
+    if isinstance(result, Undefined) or min(result.n_a, result.n_b) < FEWEST_RETURNS:
         return None
     return finite(result.correlation)
 

@@ -6,6 +6,7 @@ from quant_pipeline import analytics
 from quant_pipeline.research.leg import LegStatistics
 from quant_pipeline.research.outcome import Undefined
 from quant_pipeline.research.pair import PairStatistics
+from quant_pipeline.research.scans import ScanTest
 from quant_pipeline.research.verdict import LEVEL
 from reports import formats
 from reports.context import Context
@@ -23,7 +24,11 @@ def build(statistics: PairStatistics, context: Context) -> Section:
         key="cointegration",
         title=TITLE,
         lead=_lead(statistics),
-        blocks=[integration_table(statistics), cointegration_table(statistics)],
+        blocks=[
+            integration_table(statistics),
+            cointegration_table(statistics),
+            scan_table(statistics),
+        ],
     )
 
 
@@ -206,6 +211,57 @@ def _residual_note(statistics: PairStatistics, row: str) -> dict[str, str]:
             f"{criticals}) takes the slope as known and rejects too often; it is not used for the "
             "verdict."
         )
+    }
+
+
+# --- the pair among all pairs --------------------------------------------------------------------
+
+
+def scan_table(statistics: PairStatistics) -> Table:
+    """The pair's p-values in the latest universe scan, adjusted for all tests made there."""
+    scan = statistics.bars.scan
+    y, x = (leg.symbol for leg in statistics.legs)
+    if isinstance(scan, Undefined):
+        note = "A pair that was found by looking at many must be judged by q, not by p."
+        rows: list[Row] = [{"stub": f"{y} on {x}", "p": "", "q": "", "decides": scan}]
+    else:
+        note = (
+            f"Scan of {formats.count(scan.symbols)} symbols, {formats.count(scan.tests)} tests: "
+            f"{formats.count(scan.bars)} bars of {formats.bar_size(scan.timeframe)} to "
+            f"{formats.day(scan.day)}, taken {formats.moment(scan.taken_at)} from lake snapshot "
+            f"{scan.lake_snapshot}. Its window is not this page’s."
+        )
+        rows = [
+            _scan_row(f"{y} on {x}", scan.y_on_x),
+            _scan_row(f"{x} on {y}", scan.x_on_y),
+        ]
+    return Table(
+        key="scan-qvalues",
+        caption="Among all pairs: adjusted for the number of tests",
+        note=note,
+        stub="Engle–Granger",
+        columns=[
+            Column("p", "p in the scan"),
+            Column("q", "q", footnote="Benjamini–Hochberg (1995)."),
+            Column(
+                "decides",
+                "q that decides",
+                footnote="Benjamini–Yekutieli (2001): tests that share a symbol depend on one "
+                "another, and this one holds whatever the dependence.",
+            ),
+        ],
+        rows=rows,
+    )
+
+
+def _scan_row(name: str, test: ScanTest | Undefined) -> Row:
+    if isinstance(test, Undefined):
+        return {"stub": name, "p": "", "q": "", "decides": test}
+    return {
+        "stub": name,
+        "p": formats.pvalue(test.pvalue),
+        "q": formats.pvalue(test.qvalue),
+        "decides": formats.pvalue(test.qvalue_by),
     }
 
 

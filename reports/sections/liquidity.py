@@ -14,6 +14,7 @@ from quant_pipeline.research.pair import PairStatistics
 from reports import charts, formats, tables
 from reports.context import Context
 from reports.page import Block, Chart, Columns, Section
+from reports.sections import warehouse
 from reports.tables import Cell, Column, Row, Table
 from reports.theme import Tokens
 
@@ -22,7 +23,7 @@ TITLE = "Liquidity"
 
 def build(statistics: PairStatistics, context: Context) -> Section:
     """Table of both legs and their volume profiles."""
-    blocks: list[Block] = [_table(statistics.legs)]
+    blocks: list[Block] = [_table(statistics)]
     profiles = [
         profile_chart(leg.symbol, profile, key=f"profile-{name}", colour=colour)
         for leg, profile, name, colour in zip(
@@ -46,7 +47,10 @@ def _lead(legs: tuple[LegStatistics, LegStatistics]) -> str:
     )
 
 
-def _table(legs: tuple[LegStatistics, LegStatistics]) -> Table:
+def _table(statistics: PairStatistics) -> Table:
+    legs = statistics.legs
+    tables_of = statistics.bars.warehouse
+
     def row(group: str, name: str, cells: tuple[Cell, Cell]) -> Row:
         return {"group": group, "stub": name, "y": cells[0], "x": cells[1]}
 
@@ -77,17 +81,20 @@ def _table(legs: tuple[LegStatistics, LegStatistics]) -> Table:
             each(lambda leg: _or(leg.volatility, formats.percent)),
         ),
     ]
+    if tables_of:
+        rows += warehouse.rows([tables_of["y"], tables_of["x"]], ["y", "x"])
     return Table(
         key="liquidity-legs",
         caption="Liquidity of each leg",
-        note="From the date’s own bars, before alignment. Effective spread is not shown: trades "
-        "carry no quote, so what they paid over the mid price is unknown.",
+        note="From the date’s own bars, before alignment, and dbt’s liquidity tables. Trades carry "
+        "no quote, so effective spreads are estimates from prices alone.",
         stub="Measure",
         columns=[Column("y", legs[0].symbol), Column("x", legs[1].symbol)],
         rows=rows,
         row_notes={
             "Volatility, annualised": "Close to close over the whole window, times the square root "
             "of the bars in 365 days of 24 hours; short windows extrapolate boldly.",
+            **(warehouse.NOTES if tables_of else {}),
             "Buyer-initiated share": "Share of base volume in which the buyer was the aggressor.",
         },
     )

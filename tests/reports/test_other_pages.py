@@ -8,13 +8,15 @@ import re
 import numpy as np
 import polars as pl
 
+from quant_pipeline import lake, reconcile
 from quant_pipeline.research import quality, snapshots, universe
-from quant_pipeline.settings import Pair
+from quant_pipeline.settings import Pair, Settings
 from reports import formats
 from reports import quality as quality_page
 from reports import snapshots as snapshots_page
 from reports import universe as universe_page
 from reports.context import Context
+from tests.reports.page_tables import read_tables
 
 CONTEXT = Context(code_version="0.0.0")
 DAY = dt.date(2024, 8, 8)
@@ -94,6 +96,38 @@ def test_no_capture_says_so() -> None:
     html = quality_page.render(empty, CONTEXT)
     assert "Nothing was captured on this date" in html
     assert "The lake holds no trades of this date." in html
+
+
+def test_the_last_comparison_with_the_exchange_is_shown(settings: Settings) -> None:
+    taken = START + dt.timedelta(days=1)
+    span = (START, taken)
+    differing = reconcile.Reconciliation(
+        "BTCUSDT",
+        "1m",
+        *span,
+        bars=1440,
+        unrepaired=7,
+        differences=[reconcile.Difference("BTCUSDT", "1m", START, "close", 1.0, 2.0)],
+    )
+    agreeing = reconcile.Reconciliation("BTCUSDT", "1h", *span, bars=24)
+    with lake.connect(settings=settings) as connection:
+
+        def page() -> str:
+            state = quality.load(connection, venue="binance", symbols=["BTCUSDT"], day=DAY)
+            return quality_page.render(state, CONTEXT)
+
+        assert "<code>quant reconcile</code>" in page()
+        for results, at in (
+            ([differing], taken),
+            ([agreeing, differing], taken + dt.timedelta(days=1)),
+        ):
+            reconcile.record(connection, "binance", results, taken_at=at, snapshot=5)
+        html = page()
+    shown = read_tables(html)["reconciliations"]
+    assert shown["1\u00a0min"][:4] == ["1,440", "1", "close 1", "7"]
+    assert shown["1\u00a0h"][:4] == ["24", "0", "none", "0"]
+    assert shown["1\u00a0min"][-1] == "10 Aug 2024 00:00:00"
+    assert "1 of 2 series differed" in html
 
 
 def test_no_snapshots_say_so() -> None:

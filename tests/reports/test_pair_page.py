@@ -10,7 +10,6 @@ import itertools
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
@@ -19,65 +18,21 @@ import pytest
 
 from quant_pipeline import analytics, lake
 from quant_pipeline.research import pair as research
+from quant_pipeline.research.outcome import Undefined
 from quant_pipeline.research.pair import PairBars, PairStatistics
 from quant_pipeline.research.pair_bars import align
+from quant_pipeline.research.scans import PairInScan, ScanTest
+from quant_pipeline.research.warehouse import LiquidityTables, Proxies, ValueArea
 from quant_pipeline.settings import ROOT, Pair, Settings
 from reports import formats, pair, publishing
 from reports.context import Context, Previous
 from reports.page import render
 from reports.sections import alerts
+from tests.reports.page_tables import number, read_tables
 
 PAIR = Pair("BTCUSDT", "ETHUSDT")
 DAY = dt.date(2024, 8, 8)
 CONTEXT = Context(code_version="0.0.0", settings={"venue": "binance"})
-
-
-class Tables(HTMLParser):
-    """Reads tables back: key of the table -> first cell of a row -> its cells."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tables: dict[str, dict[str, list[str]]] = {}
-        self._key = ""
-        self._row: list[str] | None = None
-        self._cell: list[str] | None = None
-        self._in_note = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "div" and (given.get("class") or "").startswith("table"):
-            self._key = given.get("id") or ""
-            self.tables[self._key] = {}
-        elif tag == "tr":
-            self._row = []
-        elif tag in ("td", "th") and self._row is not None:
-            self._cell = []
-        elif given.get("class") == "gt_footnote_marks":
-            self._in_note = True
-
-    def handle_data(self, data: str) -> None:
-        if self._cell is not None and not self._in_note:
-            self._cell.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "span":
-            self._in_note = False
-        if tag in ("td", "th") and self._cell is not None and self._row is not None:
-            self._row.append("".join(self._cell).strip())
-            self._cell = None
-        elif tag == "tr" and self._row:
-            self.tables[self._key][self._row[0]] = self._row[1:]
-            self._row = None
-
-
-def read_tables(html: str) -> dict[str, dict[str, list[str]]]:
-    parser = Tables()
-    parser.feed(html)
-    return parser.tables
-
-
-def number(text: str) -> float:
-    return float(text.replace("−", "-").replace(",", "").split()[0].rstrip("%"))
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +79,51 @@ def test_numbers_on_the_page_are_those_of_the_library(html: str, bars: PairBars)
     assert tables["reversion"]["Half-life"][0] == formats.duration(half_life.half_life)
     assert tables["reversion"]["95% interval, upper"][0] == formats.duration(half_life.upper)
 
+    rows = tables["correlation-horizons"]
+    pearson = np.corrcoef(np.diff(y), np.diff(x))[0, 1]
+    assert number(rows["1\u00a0s"][1]) == pytest.approx(pearson, abs=5e-4)
+    assert rows["1\u00a0h"][1] == "—"
+
     legs = tables["liquidity-legs"]
+    for column, leg in enumerate(("y", "x")):
+        stored = bars.warehouse[leg]
+        assert isinstance(stored, LiquidityTables)
+        assert isinstance(stored.value_area, ValueArea)
+        shown = legs["Value area"][column].replace(",", "").split(" to ")
+        assert [float(edge) for edge in shown] == [stored.value_area.low, stored.value_area.high]
+        assert isinstance(stored.proxies, Proxies)
+        for name, value in (
+            ("Roll", stored.proxies.roll),
+            ("Abdi–Ranaldo", stored.proxies.abdi_ranaldo),
+        ):
+            cell = legs[f"{name}, 1 min"][column]
+            assert cell == (formats.number(value) if value is not None else "—")
     assert [number(cell) for cell in legs["Trades"]] == [
         bars.legs[leg]["trade_count"].sum() for leg in ("y", "x")
     ]
+
+
+def test_the_q_value_comes_from_the_latest_scan(statistics: PairStatistics, html: str) -> None:
+    assert read_tables(html)["scan-qvalues"]["BTCUSDT on ETHUSDT"] == ["", "", "—"]
+    assert "`quant report universe` makes one" in html
+    scan = PairInScan(
+        taken_at=dt.datetime(2024, 8, 8, 1),  # noqa: DTZ001 - the lake's times are naive UTC
+        day=dt.date(2024, 8, 7),
+        days=30,
+        timeframe="1h",
+        bars=720,
+        symbols=20,
+        tests=380,
+        y_on_x=ScanTest(0.0004, 0.012, 0.0784),
+        x_on_y=Undefined("Not tested in the scan: gaps."),
+        lake_snapshot=3,
+    )
+    scanned = replace(statistics, bars=replace(statistics.bars, scan=scan))
+    page = pair.render(scanned, CONTEXT)
+    shown = read_tables(page)["scan-qvalues"]
+    assert shown["BTCUSDT on ETHUSDT"] == ["< 0.001", "0.012", "0.078"]
+    assert shown["ETHUSDT on BTCUSDT"] == ["", "", "—"]
+    assert "Scan of 20 symbols, 380 tests" in page
 
 
 def test_downloads_hold_the_bars_that_are_shown(html: str, statistics: PairStatistics) -> None:

@@ -49,9 +49,8 @@ def test_without_a_date_the_latest_with_bars_is_taken() -> None:
     assert "2024-08-09.html" in run("report", "symbol", "ETHUSDT")
 
 
-def test_quality_and_universe_are_made() -> None:
+def test_quality_is_made() -> None:
     assert "quality/capture/2024-08-08.html" in run("report", "quality", "--date", "2024-08-08")
-    assert "universe/all/2024-08-09.html" in run("report", "universe", "--timeframe", "1s")
 
 
 def test_a_date_that_is_none_is_refused() -> None:

@@ -1,0 +1,50 @@
+"""`quant report` on a lake that it writes to, or that others write to meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from quant_pipeline import lake
+from quant_pipeline import settings as settings_module
+from quant_pipeline.cli import app
+from quant_pipeline.settings import Settings
+from tests.reports.page_tables import read_tables
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def growing_lake(make_recorded_lake: Callable[[str], Settings]) -> Settings:
+    """The recorded session in a lake of this module's own."""
+    return make_recorded_lake("growing")
+
+
+@pytest.fixture(autouse=True)
+def _settings(growing_lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings_module, "get", lambda: growing_lake)
+
+
+def run(*arguments: str) -> str:
+    result = runner.invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def made(output: str) -> Path:
+    return Path(output.split("\n")[-2])
+
+
+def test_a_universe_report_keeps_the_q_values_that_the_pair_page_shows(
+    growing_lake: Settings,
+) -> None:
+    assert made(run("report", "universe", "--timeframe", "1s")).name == "2024-08-09.html"
+    with lake.connect(read_only=True, settings=growing_lake) as connection:
+        kept = connection.execute("select y, tests from analytics.universe_scans").fetchall()
+    assert sorted(kept) == [("BTCUSDT", 2), ("ETHUSDT", 2)]
+    page = made(run("report", "pair", "BTCUSDT/ETHUSDT", "--date", "2024-08-08"))
+    shown = read_tables(page.read_text("utf-8"))["scan-qvalues"]
+    assert shown["BTCUSDT on ETHUSDT"][-1] == "1.000"
