@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from sklearn.covariance import ledoit_wolf
 
 from quant_pipeline.analytics._inputs import FloatArray
 from quant_pipeline.analytics._tick_inputs import centred
@@ -104,6 +103,8 @@ def shrunk_correlation(returns: pl.DataFrame) -> ShrunkCorrelation:
         deviation = values[:, moving].std(axis=0, ddof=1)
         scaled = np.column_stack([centred(column) for column in values[:, moving].T])
         standard = scaled / np.sqrt((scaled**2).mean(axis=0))
+        from sklearn.covariance import ledoit_wolf  # 17 MB that only this function needs
+
         shrunk, shrinkage = ledoit_wolf(standard, assume_centered=True)
         sample[some] = standard.T @ standard / n
         correlation[some] = shrunk
