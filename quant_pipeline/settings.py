@@ -249,8 +249,11 @@ class Settings(BaseSettings):
     check_lookback_h: Annotated[float, Field(gt=0)] = Field(
         default=1.0, description="Hours of the newest data that the asset checks judge"
     )
-    check_sampled_bars: Annotated[int, Field(ge=1)] = Field(
-        default=8, description="Bars of each size that a check recomputes from their ticks"
+    checks_cron: str = Field(
+        default="*/5 * * * *", description="When the asset checks are made (UTC cron)"
+    )
+    check_sampled_spans: Annotated[int, Field(ge=1)] = Field(
+        default=8, description="Spans of time whose bars a check recomputes from their ticks"
     )
     check_gap_error_s: Seconds = Field(
         default=300.0, description="A gap open for longer is an error, a younger one a warning"
@@ -262,7 +265,7 @@ class Settings(BaseSettings):
         default=25.0, description="A one-minute return beyond this many robust deviations is a jump"
     )
     check_one_leg_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=0.5, description="Largest share of a pair's bars in which only one leg traded"
+        default=0.8, description="Largest share of a pair's bars in which only one leg traded"
     )
     check_drift_mads: Annotated[float, Field(gt=0)] = Field(
         default=6.0, description="A statistic beyond this many robust deviations has drifted"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from quant_pipeline.defs import alerts, dbt, pairs, schedules, sensors, snapshots, ticks
+from quant_pipeline.defs import alerts, checks, dbt, pairs, schedules, sensors, snapshots, ticks
 from quant_pipeline.defs.resources import Lake
 from quant_pipeline.settings import Settings
 
@@ -34,15 +34,21 @@ def build(settings: Settings) -> dg.Definitions:
         description="Append stationarity and correlation snapshots of every pair.",
         executor_def=dg.in_process_executor,
     )
+    all_checks = checks.definitions(settings)
+    checks_job = checks.job(all_checks)
     return dg.Definitions(
         assets=[ticks.ticks, ticks.archived_days, models, pair_day, taken, alerts.alerts],
-        jobs=[bars_job, pair_job, snapshots_job],
+        asset_checks=all_checks,
+        jobs=[bars_job, pair_job, snapshots_job, checks_job],
         sensors=[
             sensors.ticks_landed(bars_job),
             sensors.bars_changed(pair_job),
             alerts.sensor(settings),
         ],
-        schedules=[schedules.hourly_snapshots(snapshots_job, settings)],
+        schedules=[
+            schedules.hourly_snapshots(snapshots_job, settings),
+            checks.schedule(checks_job, settings),
+        ],
         resources={"lake": Lake(settings), "dbt": dbt.resource(dbt_project)},
         executor=dg.in_process_executor,
     )

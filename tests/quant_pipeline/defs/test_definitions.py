@@ -6,7 +6,7 @@ import dagster as dg
 from syrupy.assertion import SnapshotAssertion
 
 
-def test_assets_jobs_sensors_and_schedules_are_these(
+def test_assets_checks_jobs_sensors_and_schedules_are_these(
     definitions: dg.Definitions, snapshot: SnapshotAssertion
 ) -> None:
     repository = definitions.get_repository_def()
@@ -17,6 +17,12 @@ def test_assets_jobs_sensors_and_schedules_are_these(
             for key in sorted(graph.get_all_asset_keys())
             if (node := graph.get(key))
         },
+        # dbt's tests are checks too; they are named beside the models that they test
+        "checks": sorted(
+            f"{check.name} of {check.asset_key.to_user_string()}"
+            for definition in definitions.asset_checks or []
+            for check in definition.check_specs
+        ),
         "jobs": sorted(name for name in repository.job_names if not name.startswith("__")),
         "sensors": sorted(each.name for each in repository.sensor_defs),
         "schedules": {each.name: str(each.cron_schedule) for each in repository.schedule_defs},
