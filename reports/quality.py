@@ -15,6 +15,7 @@ from reports import formats, page, publishing
 from reports.context import Context, from_settings
 from reports.page import Page, Provenance, Section
 from reports.publishing import Published, Summary
+from reports.sections import alerts
 from reports.tables import Cell, Column, Row, Table
 
 KIND = "Data quality"
@@ -67,6 +68,7 @@ def compose(quality: CaptureQuality, context: Context) -> Page:
         ("sessions", "Capture sessions", partial(_sessions, quality)),
         ("revisions", "Revised bars", partial(_revisions, quality)),
         ("reconciliation", RECONCILIATION, partial(_reconciliation, quality)),
+        ("alerts", "Alerts", partial(_alerts, quality)),
     ]
     return Page(
         kind=KIND,
@@ -236,6 +238,11 @@ def _sessions(quality: CaptureQuality) -> Section:
         rows=rows,
     )
     return Section(key="sessions", title="Capture sessions", blocks=[table])
+
+
+def _alerts(quality: CaptureQuality) -> Section:
+    lead = "No alert was raised or open on this date." if quality.alerts.is_empty() else ""
+    return Section("alerts", "Alerts", lead, alerts.history(quality.alerts))
 
 
 def _revisions(quality: CaptureQuality) -> Section:

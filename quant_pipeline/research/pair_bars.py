@@ -40,6 +40,7 @@ class PairBars:
         legs: by leg `y`, `x`, that leg's own bars of the whole date, not aligned or filled.
         ticks: by leg, its trades in trade order; `Undefined` where they were not read.
         gaps: capture gaps detected on that date, newest state of each.
+        alerts: of the pair, its legs and the stream, on that date; see `reading.read_alerts`.
         snapshot: lake snapshot id that everything was read at.
         live: whether ticks that dbt had not consumed yet are included.
         provisional: bars of either leg that trades may still change.
@@ -60,6 +61,7 @@ class PairBars:
     gaps: pl.DataFrame = field(default_factory=pl.DataFrame)
     warehouse: Mapping[str, LiquidityTables | Undefined] = field(default_factory=dict)
     scan: PairInScan | Undefined = _NOT_SCANNED
+    alerts: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def seconds(self) -> int:
@@ -125,7 +127,7 @@ def load(
     live: bool = True,
     ticks: bool = True,
 ) -> PairBars:
-    """Read the bars, trades and gaps of a pair for a UTC date, all at one lake snapshot.
+    """Read the bars, trades, gaps and alerts of a pair for a UTC date, all at one lake snapshot.
 
     Args:
         connection: the lake, see `quant_pipeline.lake.connect`.
@@ -147,6 +149,7 @@ def load(
             connection, where, symbols=list(pair), timeframe=timeframe, live=live
         )
         gaps = reading.read_gaps(connection, where, symbols=list(pair))
+        alerts = reading.read_alerts(connection, where, subjects=[str(pair), *pair, "stream"])
         trades = _read_trades(connection, pair, where) if ticks else _NOT_READ
         tables = {
             leg: warehouse.read(connection, where, symbol=symbol)
@@ -171,6 +174,7 @@ def load(
         gaps=gaps,
         warehouse=tables,
         scan=scan,
+        alerts=alerts,
     )
 
 

@@ -29,6 +29,7 @@ class CaptureQuality:
             timeframe: `symbol, timeframe, taken_at, window_start, window_end, bars, differences,
             fields, unrepaired`; no rows if none was ever made.
         snapshot: lake snapshot id.
+        alerts: of every subject, on the date; see `reading.read_alerts`.
     """
 
     venue: str
@@ -39,6 +40,7 @@ class CaptureQuality:
     revisions: pl.DataFrame
     snapshot: int
     reconciliations: pl.DataFrame = field(default_factory=pl.DataFrame)
+    alerts: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     @property
     def missing(self) -> int:
@@ -58,6 +60,7 @@ class CaptureQuality:
             "missing_ids": self.missing,
             "gaps": self.gaps.height,
             "open_gaps": self.open_gaps,
+            "alerts": self.alerts.height,
             "sessions": self.sessions.height,
             "revised_bars": int(self.revisions["revised"].sum()) if self.revisions.height else 0,
             "lake_snapshot": self.snapshot,
@@ -79,6 +82,7 @@ def load(
             revisions=_revisions(connection, where, symbols),
             snapshot=snapshot,
             reconciliations=_reconciliations(connection, venue, symbols),
+            alerts=reading.read_alerts(connection, where),
         )
 
 

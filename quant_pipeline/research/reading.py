@@ -142,6 +142,33 @@ def read_gaps(
     ).pl()
 
 
+def read_alerts(
+    connection: duckdb.DuckDBPyConnection,
+    where: Window,
+    *,
+    subjects: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Alerts whose episode touches the window, oldest first; of every subject if none is named.
+
+    Columns `rule, subject, severity, raised_at, cleared_at` (null: open), `value, threshold,
+    message`.
+    """
+    return connection.execute(
+        "select rule, subject, severity, raised_at, cleared_at, value, threshold, message"
+        " from lake.analytics.alerts where venue = $venue"
+        " and ($subjects is null or subject in (select unnest($subjects::varchar[])))"
+        " and observed_at < $end"
+        " and (observed_at >= $start or cleared_at is null or cleared_at >= $start)"
+        " order by raised_at, rule, subject",
+        {
+            "venue": where.venue,
+            "subjects": None if subjects is None else list(subjects),
+            "start": where.start,
+            "end": where.end,
+        },
+    ).pl()
+
+
 def latest_day(
     connection: duckdb.DuckDBPyConnection, *, venue: str, symbols: Sequence[str], timeframe: str
 ) -> dt.date:

@@ -305,3 +305,25 @@ def test_alerts_name_the_rules_that_are_broken(statistics: PairStatistics) -> No
     assert isinstance(half_life, analytics.HalfLife)
     long = half_life.half_life > statistics.bars.n / 4
     assert ("The half-life is too long for the window." in found) == long
+
+
+def test_alerts_on_record_are_listed_with_their_fate(statistics: PairStatistics) -> None:
+    noon = dt.datetime.combine(statistics.bars.day, dt.time(12))
+    episodes = pl.DataFrame(
+        {
+            "rule": ["zscore", "stale_feed"],
+            "subject": [str(statistics.bars.pair), "stream"],
+            "severity": ["warning", "critical"],
+            "raised_at": [noon, noon],
+            "cleared_at": [noon + dt.timedelta(minutes=5), None],
+            "value": [2.7, 1.2],
+            "threshold": [2.5, 1.0],
+            "message": ["the spread is 2.7 away", "<script>no trade</script>"],
+        }
+    )
+    recorded = replace(statistics, bars=replace(statistics.bars, alerts=episodes))
+    html = render(pair.compose(recorded, CONTEXT))
+    assert "2 alerts on record, 1 open" in html
+    assert "the spread is 2.7 away" in html
+    assert "&lt;script&gt;no trade&lt;/script&gt;" in html
+    assert "on record" not in render(pair.compose(statistics, CONTEXT))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from quant_pipeline.alerts import store
 from quant_pipeline.alerts.evaluation import Outcome, look
 from quant_pipeline.alerts.rules import Observation
+from quant_pipeline.research import reading
 from quant_pipeline.settings import ROOT, Settings
 from tests.quant_pipeline.alerts.conftest import TOKEN, Webhook
 
@@ -79,7 +80,7 @@ def test_a_new_process_neither_raises_nor_sends_again(watch: Watch, webhook: Web
     watch.look(FAILED, after_s=0)
     before = watch.history
     program = (
-        "import sys, json; from quant_pipeline.settings import ROOT, Settings;"
+        "import sys, json; from quant_pipeline.settings import Settings;"
         "from quant_pipeline.alerts.evaluation import evaluate;"
         "from tests.quant_pipeline.alerts.test_evaluation import _at, _run, FAILED;"
         "given = json.load(sys.stdin);"
@@ -185,3 +186,21 @@ def test_an_address_that_cannot_be_used_is_named_without_its_secret(watch: Watch
         watch.look(FAILED, after_s=0, alert_urls=wrong)
     assert TOKEN not in str(refused.value)
     assert watch.only["raised_delivery"] == "waiting"
+
+
+def test_a_date_has_the_alerts_that_touch_it(watch: Watch) -> None:
+    hour = 3600
+    for after_s, value in ((0, FAILED), (2 * hour, SUCCEEDED), (20 * hour, FAILED)):
+        watch.look(value, after_s=after_s)
+
+    def on(day: int, *subjects: str) -> list[datetime]:
+        where = reading.utc_day(watch.settings.venue, date(2024, 8, day))
+        found = reading.read_alerts(watch.connection, where, subjects=subjects or None)
+        return found["raised_at"].to_list()
+
+    assert on(8) == []
+    assert on(9) == [_at(0)]
+    assert on(10) == [_at(20 * hour)]
+    assert on(11) == [_at(20 * hour)]  # still open
+    assert on(9, "bars") == [_at(0)]
+    assert on(9, "BTCUSDT/ETHUSDT") == []
