@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import dagster as dg
 
-from quant_pipeline.defs import alerts, checks, dbt, pairs, schedules, sensors, snapshots, ticks
+from quant_pipeline.defs import (
+    alerts,
+    catalogue,
+    checks,
+    dbt,
+    pairs,
+    schedules,
+    sensors,
+    snapshots,
+    ticks,
+)
 from quant_pipeline.defs.resources import Lake
 from quant_pipeline.settings import Settings
 
@@ -37,7 +47,9 @@ def build(settings: Settings) -> dg.Definitions:
     all_checks = checks.definitions(settings)
     checks_job = checks.job(all_checks)
     return dg.Definitions(
-        assets=[ticks.ticks, ticks.archived_days, models, pair_day, taken, alerts.alerts],
+        assets=catalogue.described(
+            [ticks.ticks, ticks.archived_days, models, pair_day, taken, alerts.alerts], settings
+        ),
         asset_checks=all_checks,
         jobs=[bars_job, pair_job, snapshots_job, checks_job],
         sensors=[

@@ -43,7 +43,7 @@ def ticks_landed(bars_job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         seen = json.loads(context.cursor) if context.cursor else {"snapshot": NEVER, "at": 0.0}
         now = datetime.now(UTC)
-        events: list[dg.AssetObservation] = []
+        events: list[dg.AssetObservation | dg.AssetMaterialization] = []
         with lake.connect(read_only=True) as connection:
             commits = freshness.tick_commits(connection, since=seen["snapshot"])
             if commits is None:

@@ -38,8 +38,10 @@ archived_days = dg.AssetSpec(
 
 def observe(
     connection: duckdb.DuckDBPyConnection, commits: TickCommits, *, now: datetime
-) -> dg.AssetObservation:
+) -> dg.AssetMaterialization:
     """What the worker landed since the last observation, as metadata the UI can plot.
+
+    It is reported as materialised, by the worker and not by Dagster: freshness counts nothing else.
 
     Args:
         now: an aware UTC time; the lag is measured from the newest trade to it.
@@ -49,7 +51,7 @@ def observe(
     ).fetchone()
     assert open_gaps is not None
     lag = now - commits.newest_trade.replace(tzinfo=UTC)
-    return dg.AssetObservation(
+    return dg.AssetMaterialization(
         TICKS_KEY,
         metadata={
             "rows": commits.rows,
