@@ -7,7 +7,7 @@ import json
 import sys
 import time
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -152,28 +152,42 @@ def watch(
         float, typer.Option(min=1, help="Least seconds between two looks at the lake.")
     ] = 10.0,
 ) -> None:
-    """Make the report of a pair's latest date again whenever the lake has new data; Ctrl-C ends it.
+    """Make the report of a pair's latest date again whenever new trades land; Ctrl-C ends it.
 
     Example: quant report watch BTCUSDT/ETHUSDT --every 30
     """
     settings = settings_module.get()
     legs = Pair.parse(pair)
-    seen: int | None = None
     try:
-        while True:
-            snapshot = _snapshot(settings)
-            if snapshot != seen:
-                made = _pair_report(settings, legs, None, timeframe)
-                messages.print(
-                    f"snapshot {snapshot}: {made.summary.headline} ({made.html})",
-                    markup=False,
-                    highlight=False,
-                    soft_wrap=True,
-                )
-                seen = snapshot
-            time.sleep(every)
+        for made in follow(settings, legs, timeframe, wait=lambda: time.sleep(every)):
+            messages.print(
+                f"snapshot {made.summary.snapshot}: {made.summary.headline} ({made.html})",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
     except KeyboardInterrupt:
         messages.print("stopped")
+
+
+def follow(
+    settings: Settings, legs: Pair, timeframe: str | None, *, wait: Callable[[], object]
+) -> Iterator[Published]:
+    """The pair's report of its latest date, made at once and after each commit of new trades.
+
+    Args:
+        wait: called between two looks at the lake.
+    """
+    from quant_pipeline import lake
+
+    seen: int | None = None
+    dsn = lake.ensure(settings)
+    while True:
+        newest = lake.newest_commit(dsn, "raw", "ticks")
+        if newest != seen:
+            yield _pair_report(settings, legs, None, timeframe)
+            seen = newest
+        wait()
 
 
 def export(
@@ -323,13 +337,6 @@ def _date(text: str | None) -> dt.date | None:
         return dt.date.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"date {text!r} is not a date as 2024-08-08") from error
-
-
-def _snapshot(settings: Settings) -> int:
-    from quant_pipeline import lake
-
-    with lake.connect(read_only=True, settings=settings) as connection:
-        return lake.current_snapshot(connection)
 
 
 def _known_table(connection: duckdb.DuckDBPyConnection, table: str) -> str:

@@ -33,14 +33,16 @@ def brightness(png: bytes) -> npt.NDArray[np.float64]:
     return lines.reshape(height, width, channels)[:, :, :3].mean(axis=2) / 255
 
 
-def alike(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+def alike(
+    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], block: int = BLOCK
+) -> float:
     """Correlation of the ink in blocks of both pictures, cut to their common size; 1 is equal."""
-    height = min(first.shape[0], second.shape[0]) // BLOCK * BLOCK
-    width = min(first.shape[1], second.shape[1]) // BLOCK * BLOCK
+    height = min(first.shape[0], second.shape[0]) // block * block
+    width = min(first.shape[1], second.shape[1]) // block * block
     ink = []
     for picture in (first, second):
         cut = 1.0 - picture[:height, :width]
-        blocks = cut.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).mean(axis=(1, 3))
+        blocks = cut.reshape(height // block, block, width // block, block).mean(axis=(1, 3))
         ink.append(blocks.ravel() - blocks.mean())
     scale = np.sqrt((ink[0] @ ink[0]) * (ink[1] @ ink[1]))
     return float(ink[0] @ ink[1] / scale) if scale > 0 else 0.0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pypdfium2 as pdfium
 import pytest
 from playwright.sync_api import Browser, Page
 
@@ -14,6 +16,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = ("pair", "symbol", "universe", "snapshots", "quality", "empty", "index")
 WIDTHS = (375, 768, 1440)
+MARGIN_POINTS = 30
 
 
 @contextmanager
@@ -98,6 +101,35 @@ def test_printing_cuts_no_table(browser: Browser, site: Mapping[str, Path], name
         )
         assert broken == []
         assert wrong == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_on_paper_every_table_is_whole(
+    browser: Browser, site: Mapping[str, Path], name: str, paper: str
+) -> None:
+    with opened(browser, site[name]) as (page, _):
+        printed = page.pdf(format=paper)
+        tables = page.evaluate(
+            """() => [...document.querySelectorAll('.table:not(.long)')]
+                .filter(table => !table.closest('details'))
+                .map(table => [table.querySelector('.caption b'), ...table.querySelectorAll('tr')]
+                    .map(row => row.textContent))"""
+        )
+    sheets = [sheet.get_textpage() for sheet in pdfium.PdfDocument(printed)]
+    texts = [squeezed(sheet.get_text_range()) for sheet in sheets]
+    for table in tables:
+        cut = [all(squeezed(row) in text for row in table) for text in texts]
+        assert sum(cut) == 1, f"{table[0]} is on {sum(cut)} sheets as a whole"
+    for number, sheet in enumerate(sheets):
+        width, _ = pdfium.PdfDocument(printed)[number].get_size()
+        rights = [sheet.get_rect(i)[2] for i in range(sheet.count_rects())]
+        assert max(rights) < width - MARGIN_POINTS, f"sheet {number + 1} is cut at the right"
+
+
+def squeezed(text: str) -> str:
+    """Text without what differs between the page and its print: spaces, breaks, soft hyphens."""
+    return re.sub(r"[\s\u00ad\ufffe]+", "", text)
 
 
 def test_dragging_the_strip_zooms_every_panel_to_the_same_window(

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from quant_pipeline import lake
 from quant_pipeline import settings as settings_module
 from quant_pipeline.cli import app
-from quant_pipeline.settings import Settings
+from quant_pipeline.commands import report
+from quant_pipeline.settings import Pair, Settings
 from reports import formats
 from tests.reports.page_tables import read_tables
 
@@ -51,3 +52,30 @@ def test_a_universe_report_keeps_the_q_values_that_the_pair_page_shows(
     page = made(run("report", "pair", "BTCUSDT/ETHUSDT", "--date", "2024-08-08"))
     shown = read_tables(page.read_text("utf-8"))["scan-qvalues"]
     assert shown["BTCUSDT on ETHUSDT"][-1] == formats.pvalue(kept[0][2])
+
+
+def test_watch_makes_the_page_again_when_trades_land_and_not_otherwise(
+    growing_lake: Settings,
+) -> None:
+    other_commit = (
+        "insert into analytics.reconciliations select now()::timestamp, 'binance', 'BTCUSDT',"
+        " '1m', now()::timestamp, now()::timestamp, 1, 0, '', 0, 1, 'test'"
+    )
+    later_trades = (
+        "insert into raw.ticks select venue, symbol, max(trade_id) + 1, max(ts) + interval 2 second"
+        ", max(received_at), max_by(price, ts), 1.0, false from raw.ticks group by venue, symbol"
+    )
+    commits = iter([other_commit, later_trades])
+    waited = []
+
+    def wait() -> None:
+        waited.append(next(commits))
+        with lake.connect(settings=growing_lake) as connection:
+            connection.execute(waited[-1])
+
+    followed = report.follow(growing_lake, Pair("BTCUSDT", "ETHUSDT"), "1s", wait=wait)
+    first = next(followed).summary
+    second = next(followed).summary
+    assert waited == [other_commit, later_trades]
+    assert second.snapshot > first.snapshot
+    assert second.metrics["bars"] > first.metrics["bars"]  # type: ignore[operator]
