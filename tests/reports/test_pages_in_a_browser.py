@@ -113,7 +113,7 @@ def test_on_paper_every_table_is_whole(
         tables = page.evaluate(
             """() => [...document.querySelectorAll('.table:not(.long)')]
                 .filter(table => !table.closest('details'))
-                .map(table => [table.querySelector('.caption b'), ...table.querySelectorAll('tr')]
+                .map(table => [...table.querySelectorAll('.caption b, tbody tr')]
                     .map(row => row.textContent))"""
         )
     sheets = [sheet.get_textpage() for sheet in pdfium.PdfDocument(printed)]
