@@ -14,6 +14,7 @@ from quant_pipeline.commands import (
     demo,
     exchange,
     lake,
+    recompute,
     report,
     revisions,
     stream,
@@ -30,7 +31,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (demo, up, stream, report, alerts, bars, revisions, exchange, warehouse, lake):
+for part in (
+    *(demo, up, stream, report, alerts, bars, revisions, recompute),
+    *(exchange, warehouse, lake),
+):
     part.register(app)
 
 _debug = False

@@ -284,6 +284,8 @@ def _materialise(
     """
     import dagster as dg
 
+    from quant_pipeline.defs.partitions import add_pairs
+
     job = definitions.resolve_job_def(job_name)
     quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     log = settings.log_dir / "demo-dagster.log"
@@ -292,6 +294,7 @@ def _materialise(
         log.open("a", encoding="utf-8") as output,
         redirect_stdout(output),  # dbt's own lines
     ):
+        add_pairs(instance, settings.pairs)
         outcome = job.execute_in_process(
             instance=instance,
             partition_key=partition_key,

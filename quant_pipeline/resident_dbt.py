@@ -53,6 +53,15 @@ class Run:
     nodes: tuple[NodeRun, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """A model as the SELECT that builds all of it."""
+
+    schema: str
+    name: str
+    sql: str
+
+
 class ResidentDbt:
     """A parsed project that can be run again and again.
 
@@ -115,12 +124,28 @@ class ResidentDbt:
         self._views_are_current = self._views_are_current or not select
         return run
 
+    def compile(self, *select: str) -> tuple[CompiledModel, ...]:
+        """The SELECTs of models as a full refresh would run them, each after those it reads.
+
+        Raises:
+            DbtError: a model does not compile.
+        """
+        _, result = self._succeed("compile", "--full-refresh", "--select", *select)
+        nodes: Sequence[Any] = getattr(result.result, "results", ())
+        models = [each.node for each in nodes if each.node.resource_type == "model"]
+        return tuple(CompiledModel(node.schema, node.name, node.compiled_code) for node in models)
+
     def invoke(self, *arguments: str) -> Run:
         """Run any dbt command on the parsed project, as in `invoke("test", "--select", "bars")`.
 
         Raises:
             DbtError: the command failed.
         """
+        seconds, result = self._succeed(*arguments)
+        return Run(seconds, tuple(_node_runs(result)))
+
+    def _succeed(self, *arguments: str) -> tuple[float, dbtRunnerResult]:
+        """Run a command; return its seconds and result, or raise."""
         _ = self.manifest  # so that parsing is not timed
         with _in_this_process:
             started = time.perf_counter()
@@ -130,7 +155,7 @@ class ResidentDbt:
             seconds = time.perf_counter() - started
         if not result.success:
             raise DbtError(f"dbt {' '.join(arguments)} failed: {_reasons(result)}")
-        return Run(seconds, tuple(_node_runs(result)))
+        return seconds, result
 
     def _parse(self) -> Manifest:
         result = self._invoke(("parse",))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from quant_pipeline import catalog, lake
-from quant_pipeline.resident_dbt import DbtError, ResidentDbt, Run
 from quant_pipeline.settings import Settings
+
+if TYPE_CHECKING:  # dbt takes seconds to import, and Dagster's processes only ask `is_running`
+    from quant_pipeline.resident_dbt import ResidentDbt, Run
 
 LOCK = "resident dbt"
 """Advisory lock that is held for as long as the bars are kept: see `is_running`."""
@@ -51,6 +54,8 @@ def keep_fresh(
 def _run_when_fresh(
     dsn: str, dbt: ResidentDbt, stopping: threading.Event, on_run: Callable[[Run], None]
 ) -> None:
+    from quant_pipeline.resident_dbt import DbtError
+
     seen: int | None = None
     failures = 0
     while not stopping.is_set():

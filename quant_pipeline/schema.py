@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Raised with every change to STATEMENTS; each statement may run again on an older lake."""
 
 _TICKS = """
@@ -75,11 +75,26 @@ _PROVENANCE = """
     code_version  VARCHAR   NOT NULL,
 """
 
+# What else it takes to recompute a published row (`quant recompute`). At the end of each table, and
+# NULL in rows written before the columns were there.
+_PARAMETERS: Final = {
+    "read_from": "TIMESTAMP",  # bars were read from here, inclusive
+    "read_to": "TIMESTAMP",  # to here, exclusive
+    "liquidity_filter": "BOOLEAN",  # whether thin bars were taken out
+    "removed_y": "BIGINT",  # thin bars taken out of y
+    "removed_x": "BIGINT",  # and of x
+    "flags_snapshot": "BIGINT",  # newest ticks in the bars that liquidity_flags judged
+    "spreads_snapshot": "BIGINT",  # newest ticks in the hourly spreads it judged them by
+}
+_PARAMETER_COLUMNS = ", ".join(f"{name} {kind}" for name, kind in _PARAMETERS.items())
+_PUBLISHED: Final = ("pair_snapshots", "adf_snapshots", "correlation_snapshots")
+
 _PAIR_SNAPSHOTS = f"""
 CREATE TABLE IF NOT EXISTS analytics.pair_snapshots ({_PROVENANCE}
     day            DATE    NOT NULL,  -- UTC date the statistics describe
     rolling_window BIGINT  NOT NULL,  -- bars
-    metrics        MAP(VARCHAR, DOUBLE) NOT NULL  -- headline statistics; undefined ones are NULL
+    metrics        MAP(VARCHAR, DOUBLE) NOT NULL,  -- headline statistics; undefined ones are NULL
+    {_PARAMETER_COLUMNS}
 )
 """
 
@@ -93,7 +108,8 @@ CREATE TABLE IF NOT EXISTS analytics.adf_snapshots ({_PROVENANCE}
     observations  BIGINT,
     critical_1pct  DOUBLE,
     critical_5pct  DOUBLE,
-    critical_10pct DOUBLE
+    critical_10pct DOUBLE,
+    {_PARAMETER_COLUMNS}
 )
 """
 
@@ -102,7 +118,8 @@ CREATE TABLE IF NOT EXISTS analytics.correlation_snapshots ({_PROVENANCE}
     correlation  DOUBLE,  -- Pearson, log returns of bars
     lower_95     DOUBLE,  -- Fisher interval
     upper_95     DOUBLE,
-    observations BIGINT NOT NULL
+    observations BIGINT NOT NULL,
+    {_PARAMETER_COLUMNS}
 )
 """
 
@@ -243,6 +260,11 @@ STATEMENTS: Final = (
     _UNIVERSE_SCANS,
     _RECONCILIATIONS,
     _ALERTS,
+    *(  # for lakes that are older than the columns
+        f"ALTER TABLE analytics.{table} ADD COLUMN IF NOT EXISTS {name} {kind}"
+        for table in _PUBLISHED
+        for name, kind in _PARAMETERS.items()
+    ),
     _AGG_TRADES,
     "ALTER TABLE raw.agg_trades SET PARTITIONED BY (year(ts), month(ts), day(ts))",
     "ALTER TABLE raw.agg_trades SET SORTED BY (symbol ASC, ts ASC, agg_id ASC)",

@@ -222,11 +222,15 @@ class Settings(BaseSettings):
     rolling_window: Annotated[int, Field(ge=3)] = Field(
         default=60, description="Bars in rolling z-score, correlation and volatility"
     )
+    pair_liquidity_filter: bool = Field(
+        default=False, description="Pair statistics leave out bars that liquidity_flags calls thin"
+    )
     first_day: date = Field(
         default=date(2024, 1, 1), description="First UTC date offered as a partition in Dagster"
     )
     statistics_interval_s: Seconds = Field(
-        default=30.0, description="Least seconds between two runs of one pair's statistics"
+        default=60.0,
+        description="A pair's statistics run once in this many seconds, just after each multiple",
     )
     final_after_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0,
@@ -243,6 +247,24 @@ class Settings(BaseSettings):
     )
     snapshot_lookback_h: Annotated[float, Field(gt=0)] = Field(
         default=24.0, description="Hours of bars in a scheduled snapshot"
+    )
+    snapshot_liquidity_filter: bool = Field(
+        default=True,
+        description="Scheduled snapshots leave out bars that liquidity_flags calls thin",
+    )
+
+    # --- what runs by the clock in Dagster ---
+    daily_cron: str = Field(
+        default="5 0 * * *",
+        description="When yesterday's universe scan and report pages are made (UTC cron)",
+    )
+    maintenance_cron: str = Field(
+        default="20 * * * *",
+        description="When Dagster merges small files and removes its own old runs (UTC cron)",
+    )
+    run_retention_days: Annotated[float, Field(gt=0)] = Field(
+        default=3.0,
+        description="Days before a run that a newer one has replaced leaves Dagster's history",
     )
 
     # --- what is checked ---

@@ -33,15 +33,22 @@ class Context:
     settings: the settings that the numbers depend on, by name.
     taker_fee_bps: fee assumed for each trade, basis points of its value.
     previous: the report before this one, if there is one.
+    parameters: those of this page that are not the settings', by name.
     """
 
     code_version: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     taker_fee_bps: float = 10.0
     previous: Previous | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
 
-def from_settings(settings: Settings, *, previous: Previous | None = None) -> Context:
+def from_settings(
+    settings: Settings,
+    *,
+    previous: Previous | None = None,
+    parameters: Mapping[str, object] | None = None,
+) -> Context:
     """The context of pages made with these settings by this code."""
     return Context(
         code_version=code_version(),
@@ -54,4 +61,5 @@ def from_settings(settings: Settings, *, previous: Previous | None = None) -> Co
         },
         taker_fee_bps=settings.taker_fee_bps,
         previous=previous,
+        parameters=parameters or {},
     )

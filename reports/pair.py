@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from markupsafe import Markup
 
+from quant_pipeline.research.liquidity_filter import LiquidityFilter
 from quant_pipeline.research.outcome import Undefined
 from quant_pipeline.research.pair import PairStatistics
 from quant_pipeline.research.verdict import Finding
@@ -88,18 +89,33 @@ def preview(statistics: PairStatistics, mode: theme.Mode = "light") -> str:
     return page.still(prices.chart(statistics), headline(statistics), mode, width=_PREVIEW_WIDTH)
 
 
-def publish(statistics: PairStatistics, settings: Settings) -> Published:
-    """Render the report and its preview and put both where they are served from."""
+def publish(
+    statistics: PairStatistics,
+    settings: Settings,
+    *,
+    parameters: Mapping[str, object] | None = None,
+) -> Published:
+    """Render the report and its preview and put both where they are served from.
+
+    Args:
+        parameters: those that are not the settings', by name. A page with any has a subject of
+            its own: it never takes the place of the page with the settings' parameters.
+    """
     bars = statistics.bars
-    before = publishing.previous(settings, kind="pair", subject=bars.pair.key, before=bars.day)
+    subject, title = bars.pair.key, f"{bars.pair.y} / {bars.pair.x}"
+    if parameters:
+        words = [f"{name.replace('_', '-')}-{value}" for name, value in sorted(parameters.items())]
+        subject = ".".join([subject, *words])
+        title += f" ({', '.join(f'{name} {value}' for name, value in sorted(parameters.items()))})"
+    before = publishing.previous(settings, kind="pair", subject=subject, before=bars.day)
     return publishing.publish(
         settings,
         kind="pair",
-        subject=bars.pair.key,
-        html=render(statistics, from_settings(settings, previous=before)),
+        subject=subject,
+        html=render(statistics, from_settings(settings, previous=before, parameters=parameters)),
         preview=preview(statistics),
         summary=Summary(
-            title=f"{bars.pair.y} / {bars.pair.x}",
+            title=title,
             date=bars.day,
             headline=headline(statistics),
             finding=statistics.verdict.finding.value,
@@ -229,6 +245,7 @@ def _facts(statistics: PairStatistics, context: Context) -> list[tuple[str, str]
         for leg, symbol in (("y", y), ("x", x))
     ]
     return [
+        *_parameters(context),
         ("Window, UTC", window),
         (
             "Bars used",
@@ -236,10 +253,27 @@ def _facts(statistics: PairStatistics, context: Context) -> list[tuple[str, str]
             f"{bars.provisional or 'none'} of them provisional",
         ),
         ("Carried forward for want of a trade", ", ".join(filled)),
+        *_removed(bars.liquidity, bars.pair),
         ("Capture gaps detected", formats.count_of(bars.gaps.height, "gap")),
         ("Fee assumed", f"{formats.number(context.taker_fee_bps, 1)} bp a trade"),
         ("Venue, lake snapshot", f"{bars.venue.capitalize()}, {bars.snapshot}"),
     ]
+
+
+def _parameters(context: Context) -> list[tuple[str, str]]:
+    """A fact for a page whose parameters are not the settings'."""
+    if not context.parameters:
+        return []
+    named = ", ".join(f"{name} {value}" for name, value in sorted(context.parameters.items()))
+    return [("Not the settings' parameters", named)]
+
+
+def _removed(liquidity: LiquidityFilter, symbols: Iterable[str]) -> list[tuple[str, str]]:
+    """A fact for a page whose bars went through the liquidity filter."""
+    if not liquidity.applied:
+        return []
+    counts = [f"{symbol} {liquidity.removed.get(symbol, 0):,}" for symbol in symbols]
+    return [("Thin bars taken out", ", ".join(counts))]
 
 
 def _downloads(statistics: PairStatistics) -> list[page.Download]:

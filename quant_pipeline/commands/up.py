@@ -55,7 +55,7 @@ def up(
 
 
 def processes(settings: Settings, *, replay: bool) -> list[supervision.Process]:
-    """What runs: the exchange if it is local, the worker, the resident dbt and Dagster."""
+    """What runs: the exchange if it is local, worker, resident dbt, maintenance and Dagster."""
     from quant_pipeline.supervision import Process, quant
 
     feed = {}
@@ -69,6 +69,7 @@ def processes(settings: Settings, *, replay: bool) -> list[supervision.Process]:
         *local,
         Process("worker", quant("stream"), environment=feed),
         Process("bars", quant("bars", "--watch")),
+        Process("maintenance", quant("maintain", "--every", "0")),
         Process(
             "dagster",
             [*dagster, "-h", settings.host, "-p", str(settings.dagster_port)],

@@ -6,18 +6,26 @@ Pure decisions and two queries; sensors.py turns the answers into runs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
-from typing import Final
+from typing import Final, Literal, TypeVar
 
 import duckdb
 
 from quant_pipeline.defs.partitions import PairDay
-from quant_pipeline.settings import Pair, Timeframe
+from quant_pipeline.settings import Pair, Settings, Timeframe
 
 NEVER: Final = -1
 """The snapshot before every snapshot."""
+
+SETTLE_S: Final = 2.0
+"""Seconds after the end of a minute in which its last trades land: a flush, and the way here."""
+
+_ATTEMPTS: Final = 5
+
+Outcome = Literal["unfinished", "succeeded", "failed"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,51 +40,103 @@ class TickCommits:
 
 @dataclass(frozen=True)
 class Backlog:
-    """The sensor's memory between ticks: what was seen, what still waits, what ran last when.
+    """The sensor's memory between ticks: what was seen, what still waits, what was asked for.
 
     Attributes:
         snapshot: newest lake snapshot whose changes are in `waiting` or were run.
         waiting: partition key -> snapshot of its newest change not yet run.
         last_run: partition key -> epoch seconds of its newest run.
+        requested: partition key -> the change a run was asked for, and how often in vain.
+        pairs: pairs whose history up to `snapshot` was looked at.
     """
 
     snapshot: int = NEVER
     waiting: Mapping[str, int] = field(default_factory=dict)
     last_run: Mapping[str, float] = field(default_factory=dict)
+    requested: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    pairs: tuple[str, ...] = ()
 
     def dumps(self) -> str:
         """The backlog as a sensor cursor."""
-        return json.dumps(
-            {"snapshot": self.snapshot, "waiting": self.waiting, "last_run": self.last_run}
-        )
+        return json.dumps({each.name: getattr(self, each.name) for each in fields(self)})
 
     @classmethod
     def loads(cls, cursor: str | None) -> Backlog:
         """Read a cursor; None is the beginning."""
-        return cls(**json.loads(cursor)) if cursor else cls()
+        if not cursor:
+            return cls()
+        values = json.loads(cursor)
+        requested = {key: tuple(value) for key, value in values.pop("requested", {}).items()}
+        pairs = tuple(values.pop("pairs", ()))
+        return cls(**values, requested=requested, pairs=pairs)
 
     def add(self, changed: Mapping[str, int], snapshot: int) -> Backlog:
         """The backlog after these partitions were found changed, up to `snapshot`."""
-        return Backlog(max(snapshot, self.snapshot), {**self.waiting, **changed}, self.last_run)
+        return replace(
+            self, snapshot=max(snapshot, self.snapshot), waiting={**self.waiting, **changed}
+        )
+
+    def keep(self, pairs: Iterable[Pair]) -> Backlog:
+        """The backlog without what waits for pairs that are no longer in the settings."""
+        names = {pair.key for pair in pairs}
+        return replace(
+            self,
+            waiting=_of_pairs(self.waiting, names),
+            requested=_of_pairs(self.requested, names),
+            pairs=tuple(sorted(names)),
+        )
+
+    def settle(self, outcomes: Mapping[str, Outcome]) -> Backlog:
+        """The backlog after the runs that were asked for were looked at.
+
+        One that failed waits again, so that nothing is missed because the lake was away or a run
+        was killed; after five in vain it waits for its bars to change.
+        """
+        waiting, requested = dict(self.waiting), dict(self.requested)
+        for key, outcome in outcomes.items():
+            snapshot, failures = requested.pop(key)
+            if outcome == "unfinished":
+                requested[key] = (snapshot, failures)
+            elif outcome == "failed" and failures + 1 < _ATTEMPTS:
+                waiting.setdefault(key, snapshot)
+                requested[key] = (snapshot, failures + 1)
+        return replace(self, waiting=waiting, requested=requested)
 
     def take(
         self, *, now: float, interval_s: float, limit: int, running: Iterable[str]
     ) -> tuple[dict[str, int], Backlog]:
         """Choose what to run now, longest unrun first, and the backlog that then remains.
 
-        A partition waits while a run of it is in progress and for `interval_s` after its last
-        one, so that a day in progress is re-run as it grows but not without pause.
+        A partition waits while a run of it is in progress, and for the next multiple of
+        `interval_s` on the clock (UTC) after its last one. So at the default of a minute a day in
+        progress is re-run once a minute, just after the minute has closed.
         """
         busy = set(running)
+        slot = (now - SETTLE_S) // interval_s
         due = sorted(
             (self.last_run.get(key, 0.0), key)
             for key in self.waiting
-            if key not in busy and now - self.last_run.get(key, float("-inf")) >= interval_s
+            if key not in busy
+            and (key not in self.last_run or (self.last_run[key] - SETTLE_S) // interval_s < slot)
         )
         chosen = {key: self.waiting[key] for _, key in due[:limit]}
         waiting = {key: value for key, value in self.waiting.items() if key not in chosen}
-        recent = {key: at for key, at in self.last_run.items() if now - at < interval_s}
-        return chosen, Backlog(self.snapshot, waiting, recent | dict.fromkeys(chosen, now))
+        recent = {key: at for key, at in self.last_run.items() if now - at < 2 * interval_s}
+        requested = dict(self.requested)
+        for key, snapshot in chosen.items():
+            before, failures = requested.get(key, (snapshot, 0))
+            requested[key] = (snapshot, failures if before == snapshot else 0)
+        backlog = replace(
+            self,
+            waiting=waiting,
+            last_run=recent | dict.fromkeys(chosen, now),
+            requested=requested,
+        )
+        return chosen, backlog
+
+
+def _of_pairs(values: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+    return {key: value for key, value in values.items() if key.partition("|")[2] in names}
 
 
 def tick_commits(connection: duckdb.DuckDBPyConnection, *, since: int) -> TickCommits | None:
@@ -133,10 +193,23 @@ def bars_watermark(connection: duckdb.DuckDBPyConnection) -> int:
     return NEVER if row is None or row[0] is None else int(row[0])
 
 
-def published(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Partition key -> lake snapshot of the newest pair statistics published for it."""
+def published(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict[str, int]:
+    """Partition key -> lake snapshot of the newest pair statistics published for it.
+
+    Only those with the settings' parameters count: a researcher's own run is no reason not to
+    bring the partition up to date.
+    """
     rows = connection.execute(
-        "SELECT day, y, x, max(lake_snapshot) FROM analytics.pair_snapshots GROUP BY ALL"
+        "SELECT day, y, x, max(lake_snapshot) FROM analytics.pair_snapshots"
+        " WHERE venue = ? AND timeframe = ? AND rolling_window = ?"
+        " AND coalesce(liquidity_filter, false) = ?"
+        " AND coalesce(read_to - read_from, INTERVAL 1 DAY) = INTERVAL 1 DAY GROUP BY ALL",
+        [
+            settings.venue,
+            settings.pair_timeframe,
+            settings.rolling_window,
+            settings.pair_liquidity_filter,
+        ],
     ).fetchall()
     return {PairDay(day, Pair(y, x)).key: snapshot for day, y, x, snapshot in rows}
 

@@ -1,4 +1,4 @@
-"""How assets are cut: UTC date by pair."""
+"""How assets are cut: UTC date by pair for pair work, UTC date for the rest."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from quant_pipeline.settings import Pair, Settings
 
 DATE: Final = "date"
 PAIR: Final = "pair"
-UNCONFIGURED: Final = "no-pair-configured"
-"""The only pair partition where the settings name no pair: Dagster accepts no empty dimension."""
+
+PAIRS: Final = dg.DynamicPartitionsDefinition(name="pairs")
+"""Every pair that was ever in the settings. The sensor `bars_changed` adds new ones.
+One that is taken out stays here with its history, and nothing of it is run any more."""
 
 
 @dataclass(frozen=True, order=True)
@@ -35,14 +37,18 @@ class PairDay:
         return cls(date.fromisoformat(day), Pair.parse(pair))
 
 
-def pair_days(settings: Settings) -> dg.MultiPartitionsDefinition:
-    """UTC date by configured pair; today included, so that a day is seen as it grows."""
+def days(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """UTC dates; today included, so that a day is seen as it grows."""
     start = datetime.combine(settings.first_day, datetime.min.time())
-    return dg.MultiPartitionsDefinition(
-        {
-            DATE: dg.DailyPartitionsDefinition(start, timezone="UTC", end_offset=1),
-            PAIR: dg.StaticPartitionsDefinition(
-                [pair.key for pair in settings.pairs] or [UNCONFIGURED]
-            ),
-        }
-    )
+    return dg.DailyPartitionsDefinition(start, timezone="UTC", end_offset=1)
+
+
+def pair_days(settings: Settings) -> dg.MultiPartitionsDefinition:
+    """UTC date by pair."""
+    return dg.MultiPartitionsDefinition({DATE: days(settings), PAIR: PAIRS})
+
+
+def add_pairs(instance: dg.DagsterInstance, pairs: tuple[Pair, ...]) -> None:
+    """Let the instance know these pairs, as the sensor does where it runs."""
+    assert PAIRS.name is not None
+    instance.add_dynamic_partitions(PAIRS.name, [pair.key for pair in pairs])

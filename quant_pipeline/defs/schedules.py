@@ -1,14 +1,18 @@
-"""What runs by the clock."""
+"""What runs by the clock, in UTC; on by default."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: Dagster reads the types of parameters.
+
+from datetime import UTC, date, timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from quant_pipeline.defs.partitions import PairDay, add_pairs
+from quant_pipeline.defs.resources import Lake
 from quant_pipeline.settings import Settings
 
 
-def hourly_snapshots(
+def periodic_snapshots(
     snapshots_job: UnresolvedAssetJobDefinition, settings: Settings
 ) -> dg.ScheduleDefinition:
     """Stationarity and correlation snapshots, hourly unless the settings say otherwise."""
@@ -20,3 +24,64 @@ def hourly_snapshots(
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Appends ADF and correlation snapshots of every pair to lake.analytics.",
     )
+
+
+def daily_reports(
+    reports_job: UnresolvedAssetJobDefinition, settings: Settings
+) -> dg.ScheduleDefinition:
+    """Just after midnight: the universe scan and every page of the date that has ended."""
+
+    @dg.schedule(
+        name="daily_reports",
+        job=reports_job,
+        cron_schedule=settings.daily_cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Scans the universe and makes the pages of the UTC date that has just ended.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        key = yesterday(context).isoformat()
+        return dg.RunRequest(run_key=key, partition_key=key)
+
+    return schedule
+
+
+def daily_pairs(
+    pair_job: UnresolvedAssetJobDefinition, settings: Settings
+) -> dg.ScheduleDefinition:
+    """Just after midnight: each pair's statistics and report of the date that has ended."""
+
+    @dg.schedule(
+        name="daily_pairs",
+        job=pair_job,
+        cron_schedule=settings.daily_cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Makes the pair reports of the UTC date that has just ended, whole.",
+    )
+    def schedule(
+        context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake]
+    ) -> list[dg.RunRequest]:
+        pairs = lake.current_settings().pairs
+        add_pairs(context.instance, pairs)
+        keys = [PairDay(yesterday(context), pair).key for pair in pairs]
+        return [dg.RunRequest(run_key=f"{key}@end-of-day", partition_key=key) for key in keys]
+
+    return schedule
+
+
+def maintenance(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinition:
+    """Housekeeping of the lake and of Dagster's own history."""
+    return dg.ScheduleDefinition(
+        name="maintenance",
+        job=job,
+        cron_schedule=settings.maintenance_cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Merges small files, expires old snapshots, removes Dagster's replaced runs.",
+    )
+
+
+def yesterday(context: dg.ScheduleEvaluationContext) -> date:
+    """The UTC date that ended before the scheduled time."""
+    return context.scheduled_execution_time.astimezone(UTC).date() - timedelta(days=1)

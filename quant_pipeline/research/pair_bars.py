@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from quant_pipeline.research import liquidity_filter as thin_bars
 from quant_pipeline.research import reading, scans, warehouse
+from quant_pipeline.research.liquidity_filter import LiquidityFilter
 from quant_pipeline.research.outcome import Undefined
 from quant_pipeline.research.scans import PairInScan
 from quant_pipeline.research.warehouse import LiquidityTables
@@ -27,12 +29,12 @@ _NOT_SCANNED = Undefined("The scans were not read.")
 
 @dataclass(frozen=True)
 class PairBars:
-    """Bars of both legs of a pair over one UTC date.
+    """Bars of both legs of a pair over one UTC date, or several that end with it.
 
     Attributes:
         venue: exchange.
         pair: `y` is the leg that is regressed on `x`.
-        day: UTC date.
+        day: UTC date, the last of the window.
         timeframe: bar size, as `1s`.
         frame: one row per bar from the first bucket in which both legs have traded to the last
             in which both still do: `bucket` (start, UTC), `y`, `x` (close, carried forward over
@@ -46,6 +48,8 @@ class PairBars:
         provisional: bars of either leg that trades may still change.
         warehouse: by leg, dbt's liquidity tables of the date.
         scan: the pair in the latest universe scan that holds it.
+        days: UTC dates in the window.
+        liquidity: what the liquidity filter took out before anything else was done.
     """
 
     venue: str
@@ -62,6 +66,13 @@ class PairBars:
     warehouse: Mapping[str, LiquidityTables | Undefined] = field(default_factory=dict)
     scan: PairInScan | Undefined = _NOT_SCANNED
     alerts: pl.DataFrame = field(default_factory=pl.DataFrame)
+    days: int = 1
+    liquidity: LiquidityFilter = field(default_factory=LiquidityFilter)
+
+    @property
+    def window(self) -> reading.Window:
+        """The times that bars were read from."""
+        return reading.utc_days(self.venue, self.day, self.days)
 
     @property
     def seconds(self) -> int:
@@ -126,6 +137,8 @@ def load(
     timeframe: str,
     live: bool = True,
     ticks: bool = True,
+    days: int = 1,
+    liquidity_filter: bool = False,
 ) -> PairBars:
     """Read the bars, trades, gaps and alerts of a pair for a UTC date, all at one lake snapshot.
 
@@ -138,21 +151,28 @@ def load(
         live: read the view that includes ticks not yet turned into bars.
         ticks: read the trades too; correlation by Hayashi and Yoshida, the Epps curve and the
             volume profile need them.
+        days: UTC dates in the window, which ends with `day`.
+        liquidity_filter: take thin bars out, by dbt's `liquidity_flags`.
 
     Raises:
         reading.NothingToRead: the bars' table does not exist yet.
-        ValueError: there is no such timeframe.
+        ValueError: there is no such timeframe, or `days` is below 1.
     """
-    where = reading.utc_day(venue, day)
+    where = reading.utc_days(venue, day, days)
+    filtered = LiquidityFilter()
     with reading.one_snapshot(connection) as snapshot:
         bars = reading.read_bars(
             connection, where, symbols=list(pair), timeframe=timeframe, live=live
         )
+        if liquidity_filter:
+            bars, filtered = thin_bars.apply(
+                connection, bars, where, symbols=list(pair), timeframe=timeframe
+            )
         gaps = reading.read_gaps(connection, where, symbols=list(pair))
         alerts = reading.read_alerts(connection, where, subjects=[str(pair), *pair, "stream"])
         trades = _read_trades(connection, pair, where) if ticks else _NOT_READ
         tables = {
-            leg: warehouse.read(connection, where, symbol=symbol)
+            leg: warehouse.read(connection, reading.utc_day(venue, day), symbol=symbol)
             for leg, symbol in zip(_LEGS, pair, strict=True)
         }
         scan = scans.latest(connection, venue=venue, pair=pair, snapshot=snapshot)
@@ -175,6 +195,8 @@ def load(
         warehouse=tables,
         scan=scan,
         alerts=alerts,
+        days=days,
+        liquidity=filtered,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import duckdb
@@ -13,7 +13,9 @@ import polars as pl
 from scipy import stats
 
 from quant_pipeline import analytics
+from quant_pipeline.research import liquidity_filter as thin_bars
 from quant_pipeline.research import reading
+from quant_pipeline.research.liquidity_filter import LiquidityFilter
 from quant_pipeline.research.pair_bars import align
 from quant_pipeline.settings import Pair, timeframe_seconds
 
@@ -29,6 +31,8 @@ class PairWindow:
         frame: `bucket` (start, UTC), `y`, `x` (closes, carried forward) and which were carried;
             see `pair_bars.align`.
         snapshot: lake snapshot id that the bars were read at.
+        read: the times that bars were read from; the frame begins and ends within.
+        liquidity: what the liquidity filter took out.
     """
 
     venue: str
@@ -36,6 +40,8 @@ class PairWindow:
     timeframe: str
     frame: pl.DataFrame
     snapshot: int
+    read: reading.Window
+    liquidity: LiquidityFilter = field(default_factory=LiquidityFilter)
 
     @property
     def provenance(self) -> list[Any]:
@@ -44,6 +50,11 @@ class PairWindow:
         bars = self.frame.height
         legs = (self.pair.y, self.pair.x)
         return [self.venue, *legs, self.timeframe, first, last, bars, self.snapshot]
+
+    @property
+    def parameters(self) -> list[Any]:
+        """What else it takes to read the same window again, in the order of those tables."""
+        return [self.read.start, self.read.end, *self.liquidity.provenance(self.pair)]
 
 
 class StationarityRow(NamedTuple):
@@ -87,26 +98,29 @@ def newest_common_bar(
 def load(
     connection: duckdb.DuckDBPyConnection,
     *,
-    venue: str,
     pair: Pair,
     timeframe: str,
-    start: dt.datetime,
-    end: dt.datetime,
+    where: reading.Window,
+    liquidity_filter: bool = False,
 ) -> PairWindow:
-    """Read the bars with `start <= bucket <= end`, those not yet stored included."""
-    after_last = end + dt.timedelta(seconds=timeframe_seconds(timeframe))
+    """Read the bars whose bucket lies in the window, those not yet stored included.
+
+    Args:
+        liquidity_filter: take thin bars out, by dbt's `liquidity_flags`.
+    """
+    filtered = LiquidityFilter()
     with reading.one_snapshot(connection) as snapshot:
-        bars = reading.read_bars(
-            connection,
-            reading.Window(venue, start, after_last),
-            symbols=list(pair),
-            timeframe=timeframe,
-        )
+        bars = reading.read_bars(connection, where, symbols=list(pair), timeframe=timeframe)
+        if liquidity_filter:
+            bars, filtered = thin_bars.apply(
+                connection, bars, where, symbols=list(pair), timeframe=timeframe
+            )
     legs = {
         leg: bars.filter(pl.col("symbol") == symbol)
         for leg, symbol in zip(("y", "x"), pair, strict=True)
     }
-    return PairWindow(venue, pair, timeframe, align(legs, timeframe_seconds(timeframe)), snapshot)
+    frame = align(legs, timeframe_seconds(timeframe))
+    return PairWindow(where.venue, pair, timeframe, frame, snapshot, where, filtered)
 
 
 def stationarity(window: PairWindow) -> list[StationarityRow]:

@@ -201,5 +201,16 @@ def latest_day(
 
 def utc_day(venue: str, day: dt.date) -> Window:
     """The window of a UTC date."""
-    start = dt.datetime.combine(day, dt.time())
-    return Window(venue, start, start + dt.timedelta(days=1))
+    return utc_days(venue, day, 1)
+
+
+def utc_days(venue: str, last: dt.date, days: int) -> Window:
+    """The window of so many UTC dates, of which `last` is the last.
+
+    Raises:
+        ValueError: `days` is below 1.
+    """
+    if days < 1:
+        raise ValueError(f"days is {days}; a window has at least 1")
+    end = dt.datetime.combine(last, dt.time()) + dt.timedelta(days=1)
+    return Window(venue, end - dt.timedelta(days=days), end)

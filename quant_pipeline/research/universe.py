@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import duckdb
 import numpy as np
@@ -13,7 +13,9 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
 from quant_pipeline import analytics
+from quant_pipeline.research import liquidity_filter as thin_bars
 from quant_pipeline.research import reading
+from quant_pipeline.research.liquidity_filter import LiquidityFilter
 from quant_pipeline.research.outcome import Undefined, attempt, finite
 from quant_pipeline.settings import timeframe_seconds
 
@@ -33,6 +35,7 @@ class UniverseBars:
             bars without a trade; null before a symbol's first bar.
         activity: per symbol `bars, trades, quote_volume, high, low, first, last`.
         snapshot: lake snapshot id.
+        liquidity: what the liquidity filter took out.
     """
 
     venue: str
@@ -42,6 +45,7 @@ class UniverseBars:
     closes: pl.DataFrame
     activity: pl.DataFrame
     snapshot: int
+    liquidity: LiquidityFilter = field(default_factory=LiquidityFilter)
 
     @property
     def symbols(self) -> list[str]:
@@ -107,20 +111,27 @@ def load(
     timeframe: str,
     days: int = 1,
     live: bool = True,
+    liquidity_filter: bool = False,
 ) -> UniverseBars:
     """Read the closes of `symbols` over `days` UTC dates that end with `day`.
+
+    Args:
+        liquidity_filter: take thin bars out, by dbt's `liquidity_flags`.
 
     Raises:
         reading.NothingToRead: the bars' table does not exist yet.
         ValueError: `days` is below 1.
     """
-    if days < 1:
-        raise ValueError(f"days is {days}; a window has at least 1")
-    end = reading.utc_day(venue, day)
-    where = reading.Window(venue, end.start - dt.timedelta(days=days - 1), end.end)
+    where = reading.utc_days(venue, day, days)
     with reading.one_snapshot(connection) as snapshot:
         bars = reading.read_bars(connection, where, symbols=symbols, timeframe=timeframe, live=live)
-    return arrange(bars, venue=venue, day=day, days=days, timeframe=timeframe, snapshot=snapshot)
+        filtered = LiquidityFilter()
+        if liquidity_filter:
+            bars, filtered = thin_bars.apply(
+                connection, bars, where, symbols=symbols, timeframe=timeframe
+            )
+    found = arrange(bars, venue=venue, day=day, days=days, timeframe=timeframe, snapshot=snapshot)
+    return replace(found, liquidity=filtered)
 
 
 def arrange(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from quant_pipeline.defs.freshness import NEVER, Backlog, changed_pairs
+from quant_pipeline.defs.freshness import NEVER, SETTLE_S, Backlog, changed_pairs
 from quant_pipeline.defs.partitions import PairDay
 from quant_pipeline.settings import Pair
 
@@ -52,14 +52,44 @@ def test_work_is_bounded_and_nothing_of_a_backlog_is_lost() -> None:
     assert backlog.waiting == {}
 
 
-def test_a_growing_day_waits_for_its_run_and_for_the_interval() -> None:
+def test_a_growing_day_is_run_once_a_minute_just_after_the_minute_has_closed() -> None:
     backlog = Backlog().add({"today": 1}, snapshot=1)
-    chosen, backlog = backlog.take(now=100.0, interval_s=30, limit=5, running=[])
+    chosen, backlog = backlog.take(now=600.0 + 43, interval_s=60, limit=5, running=[])
     assert chosen == {"today": 1}
     backlog = backlog.add({"today": 2}, snapshot=2)
-    assert backlog.take(now=140.0, interval_s=30, limit=5, running=["today"])[0] == {}
-    assert backlog.take(now=120.0, interval_s=30, limit=5, running=[])[0] == {}
-    assert backlog.take(now=140.0, interval_s=30, limit=5, running=[])[0] == {"today": 2}
+    too_soon = 660.0 + SETTLE_S - 0.1
+    assert backlog.take(now=too_soon, interval_s=60, limit=5, running=[])[0] == {}
+    closed = 660.0 + SETTLE_S
+    assert backlog.take(now=closed, interval_s=60, limit=5, running=["today"])[0] == {}
+    assert backlog.take(now=closed, interval_s=60, limit=5, running=[])[0] == {"today": 2}
+
+
+def test_a_run_that_failed_waits_again_until_five_were_in_vain() -> None:
+    backlog = Backlog().add({"today": 7}, snapshot=7)
+    asked = []
+    for minute in range(10):
+        chosen, backlog = backlog.take(now=60.0 * minute + 5, interval_s=60, limit=5, running=[])
+        if chosen:
+            asked.append(backlog.requested["today"])
+        backlog = Backlog.loads(backlog.dumps()).settle(dict.fromkeys(backlog.requested, "failed"))
+    assert asked == [(7, failures) for failures in range(5)]
+    assert backlog.waiting == {}
+
+
+def test_a_run_that_succeeded_is_forgotten_and_one_in_progress_is_not() -> None:
+    _, backlog = (
+        Backlog().add({"a": 1, "b": 1}, 1).take(now=5.0, interval_s=60, limit=5, running=[])
+    )
+    backlog = backlog.settle({"a": "succeeded", "b": "unfinished"})
+    assert backlog.requested == {"b": (1, 0)}
+    assert backlog.waiting == {}
+
+
+def test_nothing_of_a_removed_pair_is_run_any_more() -> None:
+    gone, kept = PairDay(TODAY, BTC_ETH).key, PairDay(TODAY, SOL_BTC).key
+    backlog = Backlog().add({gone: 1, kept: 1}, 1).keep([SOL_BTC])
+    assert list(backlog.waiting) == [kept]
+    assert backlog.pairs == (SOL_BTC.key,)
 
 
 def test_those_that_never_ran_come_before_those_that_did() -> None:

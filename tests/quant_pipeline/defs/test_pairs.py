@@ -9,7 +9,7 @@ import pytest
 
 from quant_pipeline import lake
 from quant_pipeline.defs.freshness import changed_days, changed_pairs, published
-from quant_pipeline.defs.partitions import PairDay
+from quant_pipeline.defs.partitions import PairDay, add_pairs
 from quant_pipeline.research.pair import analyse, load
 from quant_pipeline.settings import Pair, Settings
 
@@ -21,6 +21,7 @@ PARTITION = PairDay(date(2024, 8, 9), PAIR)
 def outcome(definitions: dg.Definitions) -> dg.ExecuteInProcessResult:
     job = definitions.resolve_job_def("pair_day")
     with dg.DagsterInstance.ephemeral() as instance:
+        add_pairs(instance, (PAIR,))
         return job.execute_in_process(instance=instance, partition_key=PARTITION.key)
 
 
@@ -64,7 +65,7 @@ def test_a_published_partition_is_fresh_until_its_bars_change(analysed_lake: Set
         changed = changed_pairs(
             changed_days(connection, "1s", since=-1), [PAIR], first_day=date(2024, 1, 1)
         )
-        done = published(connection)
+        done = published(connection, analysed_lake)
     assert set(changed) == {"2024-08-08|BTCUSDT-ETHUSDT", "2024-08-09|BTCUSDT-ETHUSDT"}
     assert done[PARTITION.key] >= changed[PARTITION.key]
     assert "2024-08-08|BTCUSDT-ETHUSDT" not in done
@@ -76,6 +77,7 @@ def test_a_day_without_bars_publishes_a_page_that_says_so_and_no_numbers(
     empty = PairDay(date(2024, 8, 20), PAIR)
     job = definitions.resolve_job_def("pair_day")
     with dg.DagsterInstance.ephemeral() as instance:
+        add_pairs(instance, (PAIR,))
         assert job.execute_in_process(instance=instance, partition_key=empty.key).success
     with lake.connect(read_only=True, settings=analysed_lake) as connection:
         rows = connection.execute(
@@ -107,3 +109,74 @@ def test_snapshots_carry_the_lake_state_they_were_computed_from(
     assert observations == tests[0][4] - 1
     assert {test[3] for test in tests} == {snapshot}
     assert snapshot < newest
+
+
+def test_the_same_partition_again_changes_nothing(
+    definitions: dg.Definitions, outcome: dg.ExecuteInProcessResult, analysed_lake: Settings
+) -> None:
+    assert outcome.success
+    before = _rows(analysed_lake)
+    page = analysed_lake.reports_dir / "pair" / "BTCUSDT-ETHUSDT" / "2024-08-09.html"
+    job = definitions.resolve_job_def("pair_day")
+    with dg.DagsterInstance.ephemeral() as instance:
+        add_pairs(instance, (PAIR,))
+        for _ in range(2):
+            again = job.execute_in_process(instance=instance, partition_key=PARTITION.key)
+            assert again.success
+    assert _rows(analysed_lake) == before
+    assert page.exists()
+    shown = _metadata(again, "analytics", "pair_snapshots")
+    assert shown["hedge_ratio"] == _metadata(outcome, "analytics", "pair_snapshots")["hedge_ratio"]
+
+
+def test_other_parameters_leave_the_default_results_alone(
+    definitions: dg.Definitions, outcome: dg.ExecuteInProcessResult, analysed_lake: Settings
+) -> None:
+    assert outcome.success
+    page = analysed_lake.reports_dir / "pair" / "BTCUSDT-ETHUSDT" / "2024-08-09.html"
+    default = page.read_bytes()
+    done = _published(analysed_lake)
+    job = definitions.resolve_job_def("pair_day")
+    parameters = {"rolling_window": 30, "liquidity_filter": True}
+    config = {"ops": {"pair_statistics_and_report": {"config": parameters}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        add_pairs(instance, (PAIR,))
+        run = job.execute_in_process(
+            instance=instance, partition_key=PARTITION.key, run_config=config
+        )
+    assert run.success
+    assert not run.asset_materializations_for_node("pair_statistics_and_report")
+    observed = [
+        event.asset_observation_data.asset_observation
+        for event in run.all_events
+        if event.event_type_value == "ASSET_OBSERVATION"
+    ]
+    assert {each.asset_key.to_user_string() for each in observed} == {
+        "analytics/pair_snapshots",
+        "reports/pair",
+    }
+    assert observed[0].metadata["parameters"].value == parameters
+    own = "BTCUSDT-ETHUSDT.liquidity-filter-True.rolling-window-30"
+    text = (analysed_lake.reports_dir / "pair" / own / "2024-08-09.html").read_text()
+    assert "liquidity_filter True, rolling_window 30" in text
+    assert page.read_bytes() == default
+    assert _published(analysed_lake) == done
+    with lake.connect(read_only=True, settings=analysed_lake) as connection:
+        row = connection.execute(
+            "SELECT rolling_window, liquidity_filter, removed_y, flags_snapshot"
+            " FROM analytics.pair_snapshots ORDER BY taken_at DESC LIMIT 1"
+        ).fetchone()
+    assert row is not None
+    assert row[:2] == (30, True)
+    assert row[2] is not None
+    assert row[3] is not None
+
+
+def _rows(settings: Settings) -> list[tuple[object, ...]]:
+    with lake.connect(read_only=True, settings=settings) as connection:
+        return connection.sql("FROM analytics.pair_snapshots ORDER BY ALL").fetchall()
+
+
+def _published(settings: Settings) -> dict[str, int]:
+    with lake.connect(read_only=True, settings=settings) as connection:
+        return published(connection, settings)

@@ -9,10 +9,11 @@ import dagster as dg
 import pytest
 
 from quant_pipeline import catalog, lake
+from quant_pipeline.defs import resident
 from quant_pipeline.defs.resources import Lake
 from quant_pipeline.defs.sensors import bars_changed, ticks_landed
 from quant_pipeline.resident_loop import LOCK
-from quant_pipeline.settings import Settings
+from quant_pipeline.settings import Pair, Settings
 
 _JOB = dg.define_asset_job("bars", selection="*")
 _TICK = "('binance', 'BTCUSDT', {id}, TIMESTAMP '{ts}', now()::TIMESTAMP, 61000.5, 0.01, true)"
@@ -69,6 +70,60 @@ def test_a_resident_dbt_is_left_to_do_its_work(settings: Settings) -> None:
     assert isinstance(outcome, dg.SensorResult)
     assert not outcome.run_requests
     assert outcome.asset_events
+
+
+def test_what_a_resident_dbt_keeps_is_reported_once_a_change(busy_lake: Settings) -> None:
+    with catalog.advisory_lock(lake.ensure(busy_lake), LOCK):
+        outcome = _tick(ticks_landed(_JOB), busy_lake)
+        assert isinstance(outcome, dg.SensorResult)
+        reported = {
+            event.asset_key.to_user_string(): event
+            for event in outcome.asset_events
+            if isinstance(event, dg.AssetMaterialization)
+        }
+        with lake.connect(read_only=True, settings=busy_lake) as connection:
+            row = connection.sql("SELECT count(*), max(src_snapshot) FROM bars.ohlc_1m").fetchone()
+            again = resident.table_states(
+                connection, since=json.loads(outcome.cursor or "")["tables"]
+            )
+    assert row is not None
+    assert reported["bars/ohlc_1m"].metadata["dagster/row_count"].value == row[0]
+    assert reported["bars/ohlc_1m"].metadata["lake_snapshot"].value == row[1]
+    assert "liquidity/illiquidity_1h" in reported
+    assert "bars/ohlc_1m_live" not in reported
+    assert again == []
+
+
+def test_pairs_come_and_go_with_the_settings(busy_lake: Settings) -> None:
+    pair, other = Pair("BTCUSDT", "ETHUSDT"), Pair("ETHUSDT", "BTCUSDT")
+    now = {"settings": busy_lake}
+    resource = Lake(busy_lake, lambda: now["settings"])
+
+    def tick(cursor: str | None) -> dg.SensorResult:
+        context = dg.build_sensor_context(
+            instance=instance, cursor=cursor, resources={"lake": resource}
+        )
+        outcome = bars_changed(_JOB)(context)
+        assert isinstance(outcome, dg.SensorResult)
+        for request in outcome.dynamic_partitions_requests or []:
+            assert isinstance(request, dg.AddDynamicPartitionsRequest)
+            instance.add_dynamic_partitions("pairs", list(request.partition_keys))
+        return outcome
+
+    def asked(outcome: dg.SensorResult) -> set[str]:
+        return {(each.partition_key or "").partition("|")[2] for each in outcome.run_requests or []}
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = tick(None)
+        assert asked(first) == {pair.key}
+        now["settings"] = busy_lake.model_copy(update={"pairs": (pair, other)})
+        second = tick(first.cursor)
+        assert other.key in asked(second)
+        assert set(instance.get_dynamic_partitions("pairs")) == {pair.key, other.key}
+        now["settings"] = busy_lake.model_copy(update={"pairs": (other,)})
+        third = tick(second.cursor)
+        assert pair.key not in asked(third)
+        assert set(instance.get_dynamic_partitions("pairs")) == {pair.key, other.key}
 
 
 def test_both_recorded_days_are_run_and_then_nothing_more(busy_lake: Settings) -> None:

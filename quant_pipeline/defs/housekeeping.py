@@ -1,0 +1,93 @@
+"""Housekeeping as a Dagster job: the lake's files, and Dagster's own history."""
+
+# No `from __future__ import annotations` here: Dagster reads the types of parameters.
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from quant_pipeline.defs.resources import Lake
+
+_FINISHED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+_AT_ONCE = 500
+
+
+@dg.op(pool="maintenance")
+def maintain_lake(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> None:
+    """`quant maintain` in a process of its own: compaction must not share one with other work."""
+    done = subprocess.run(
+        [sys.executable, "-m", "quant_pipeline", "maintain"],
+        env=lake.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    context.log.info(done.stdout + done.stderr)
+    if done.returncode != 0:
+        raise dg.Failure(f"quant maintain ended with {done.returncode}: {done.stderr.strip()}")
+
+
+@dg.op(pool="maintenance")
+def remove_replaced_runs(context: dg.OpExecutionContext, lake: dg.ResourceParam[Lake]) -> int:
+    """Delete runs that are old and that a newer run of the same partition has replaced.
+
+    A pair's date is run once a minute as it grows; months of that would fill the disk. What stays
+    is the newest successful run of every job and partition, and everything of the last days.
+    """
+    before = datetime.now(UTC) - timedelta(days=lake.settings.run_retention_days)
+    removed = 0
+    for run_id in replaced_runs(context.instance, before=before):
+        context.instance.delete_run(run_id)
+        removed += 1
+    context.log.info(f"{removed} runs removed")
+    return removed
+
+
+@dg.job(
+    description="Merges small files and expires snapshots of the lake; removes replaced runs.",
+    executor_def=dg.in_process_executor,
+)
+def maintenance() -> None:
+    """The lake first, then Dagster's history; neither needs the other."""
+    maintain_lake()
+    remove_replaced_runs()
+
+
+def replaced_runs(instance: dg.DagsterInstance, *, before: datetime) -> list[str]:
+    """Ids of finished runs created before then that a newer success of their kind has replaced."""
+    old = instance.get_run_records(
+        dg.RunsFilter(statuses=_FINISHED, created_before=before), limit=_AT_ONCE, ascending=True
+    )
+    newest = _newest_successes(instance, {_kind(record.dagster_run) for record in old})
+    return [
+        record.dagster_run.run_id
+        for record in old
+        if newest.get(_kind(record.dagster_run), record.dagster_run.run_id)
+        != record.dagster_run.run_id
+    ]
+
+
+def _newest_successes(
+    instance: dg.DagsterInstance, kinds: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], str]:
+    found = {}
+    for job_name, partition in kinds:
+        tags = {"dagster/partition": partition} if partition else {}
+        runs = instance.get_runs(
+            dg.RunsFilter(job_name=job_name, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS]),
+            limit=1,
+        )
+        if runs:
+            found[job_name, partition] = runs[0].run_id
+    return found
+
+
+def _kind(run: dg.DagsterRun) -> tuple[str, str]:
+    return run.job_name, run.tags.get("dagster/partition", "")
