@@ -40,8 +40,12 @@ select 'binance', case when r % 2 = 0 then 'BTCUSDT' else 'ETHUSDT' end, $second
 from range($rate) as t (r)
 """
 _SCAN = """
-select symbol, count(*), min(price), max(price), round(sum(quantity), 6)
+select symbol, count(*), min(price), max(price), sum(quantity)
 from {table} where ts >= ?::timestamp - interval 1 hour and ts < ? group by symbol order by symbol
+"""
+# Whole numbers: a sum of doubles depends on the order of its rows, and files hold them in another.
+_CONTENT = """
+select count(*), sum(cast(hash(t) as hugeint)) from {table} as t
 """
 
 
@@ -136,8 +140,16 @@ def measure_scan(connection: duckdb.DuckDBPyConnection, seconds: int, rate: int)
     def scan(table: str) -> Callable[[], object]:
         return lambda: connection.execute(_SCAN.format(table=table), [end, end]).fetchall()
 
-    if scan("raw.ticks")() != scan("main.compacted")():
-        raise SystemExit("the compacted copy does not hold the same ticks")
+    landed, compacted = (
+        connection.execute(_CONTENT.format(table=table)).fetchone()
+        for table in ("raw.ticks", "main.compacted")
+    )
+    assert landed is not None
+    if landed != compacted or landed[0] != seconds * rate:
+        raise SystemExit(
+            f"{seconds * rate} ticks were committed; raw.ticks holds (count, digest) {landed}, "
+            f"its compacted copy {compacted}"
+        )
     pairs = [(timed(scan("raw.ticks")), timed(scan("main.compacted"))) for _ in range(SCANS)]
     connection.execute("drop table main.compacted")
     return Measure(
