@@ -9,7 +9,13 @@ from polars.testing import assert_frame_equal
 from quant_pipeline import lake
 from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
-from tests.dbt_project.warehouse import TIMEFRAMES, assert_bars_equal_polars, land, read
+from tests.dbt_project.warehouse import (
+    BAR_MODELS,
+    TIMEFRAMES,
+    assert_bars_equal_polars,
+    land,
+    read,
+)
 
 
 def test_bars_equal_polars_on_every_column_and_a_second_run_changes_nothing(
@@ -36,13 +42,9 @@ def test_bars_equal_polars_on_every_column_and_a_second_run_changes_nothing(
         assert_frame_equal(read(settings, f"bars.ohlc_{timeframe}"), expected, check_exact=True)
 
 
-def test_vwap_of_the_session_is_the_published_one(
-    settings: Settings, dbt: ResidentDbt, recorded_trades: pl.DataFrame
-) -> None:
-    land(settings, recorded_trades)
-    dbt.run(select=["+ohlc_1s"])
+def test_vwap_of_the_session_is_the_published_one(recorded_lake: Settings) -> None:
     seconds = (
-        read(settings, "bars.ohlc_1s")
+        read(recorded_lake, "bars.ohlc_1s")
         .group_by("symbol")
         .agg(pl.col("quote_volume").sum(), pl.col("volume").sum())
     )
@@ -63,8 +65,8 @@ def test_crowded_seconds_with_copies_and_amounts_beyond_64_bits_are_exact(
     )
     ticks = pl.concat([crowded.head(297), huge])
     land(settings, ticks, copies.head(20))
-    dbt.run(select=["+ohlc_1h"])
+    dbt.run(select=BAR_MODELS)
     land(settings, copies)
-    dbt.run(select=["+ohlc_1h"])
+    dbt.run(select=BAR_MODELS)
     assert_bars_equal_polars(settings, ticks, suffixes=("",))
     assert (read(settings, "bars.ohlc_1s")["trade_count"] > 64).any()

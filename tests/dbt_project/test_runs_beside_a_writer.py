@@ -1,4 +1,4 @@
-"""`dbt run` from a shell, again and again, while a worker writes and a notebook reads."""
+"""`dbt run` from a shell: again and again beside a writer and a reader, and killed as it writes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import multiprocessing.synchronize
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +18,7 @@ from quant_pipeline import lake
 from quant_pipeline.resident_dbt import PROJECT, ResidentDbt
 from quant_pipeline.settings import Settings
 from tests.dbt_project.histories import tape
-from tests.dbt_project.warehouse import assert_bars_equal_polars
+from tests.dbt_project.warehouse import BAR_MODELS, assert_bars_equal_polars, land
 
 _DBT = str(Path(sys.executable).with_name("dbt"))
 _COMMIT = 20
@@ -55,21 +56,20 @@ def _read(settings: Settings, done: multiprocessing.synchronize.Event) -> None:
             seen = row[0]
 
 
-def _shell(settings: Settings) -> None:
+def _start(settings: Settings) -> subprocess.Popen[str]:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
         "QUANT_HOME": str(settings.home),
         "QUANT_CATALOG_DSN": settings.catalog_dsn or "",
     }
     generated = ("--target-path", str(settings.home / "t"), "--log-path", str(settings.home / "l"))
-    done = subprocess.run(
-        [_DBT, "run", "--select", "staging", "bars", *generated],
+    return subprocess.Popen(
+        [_DBT, "run", "--select", *BAR_MODELS, *generated],
         cwd=PROJECT,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
     )
-    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def _run_beside_a_writer_and_a_reader(settings: Settings, dbt: ResidentDbt, runs: int) -> None:
@@ -83,13 +83,15 @@ def _run_beside_a_writer_and_a_reader(settings: Settings, dbt: ResidentDbt, runs
     for process in processes:
         process.start()
     for _ in range(runs):
-        _shell(settings)
+        shell = _start(settings)
+        output, _ = shell.communicate()
+        assert shell.returncode == 0, output[-3000:]
     done.set()
     landed = written.get(timeout=60)
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    dbt.run(select=["staging", "bars"])
+    dbt.run(select=BAR_MODELS)
     with lake.connect(read_only=True, settings=settings) as connection:
         assert connection.execute("select count(*) from raw.ticks").fetchone() == (landed,)
     assert_bars_equal_polars(settings, _trades(200_000)[:landed], suffixes=("", "_live"))
@@ -105,3 +107,36 @@ def test_dbt_runs_twenty_times_beside_a_writer_and_a_reader(
     settings: Settings, dbt: ResidentDbt
 ) -> None:
     _run_beside_a_writer_and_a_reader(settings, dbt, runs=20)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "ohlc_1s",
+        pytest.param("ohlc_1m", marks=pytest.mark.slow),
+        pytest.param("ohlc_1h", marks=pytest.mark.slow),
+    ],
+)
+def test_bars_are_exact_after_a_run_that_was_killed_while_it_wrote(
+    settings: Settings, dbt: ResidentDbt, table: str
+) -> None:
+    trades = _trades(3_000)
+    land(settings, trades[:2_000:2])
+    dbt.run(select=BAR_MODELS)
+    land(settings, trades[1:2_000:2], trades[2_000:], trades[::9])
+
+    def files() -> set[Path]:
+        return set((Path(settings.lake_path) / "bars").glob(f"{table}*/**/*.parquet"))
+
+    before, deadline = files(), time.monotonic() + 120
+    shell = _start(settings)
+    try:
+        while files() == before:
+            assert shell.poll() is None, shell.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+    finally:
+        shell.kill()
+        shell.communicate()
+    dbt.run(select=BAR_MODELS)
+    assert_bars_equal_polars(settings, trades, suffixes=("", "_live"))

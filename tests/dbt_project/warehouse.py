@@ -12,6 +12,7 @@ from quant_pipeline.settings import Settings
 from tests.dbt_project.polars_bars import COLUMNS, bars
 
 TIMEFRAMES = ("1s", "1m", "5m", "1h")
+BAR_MODELS = ("staging", "bars")
 BAR_TABLES = tuple(f"bars.ohlc_{timeframe}" for timeframe in TIMEFRAMES)
 LIQUIDITY_TABLES = (
     "liquidity.vwap_1m",
@@ -36,7 +37,7 @@ def compact(settings: Settings) -> None:
     """What maintenance does: merge ticks beside everybody, the dbt tables while no dbt runs."""
     with lake.connect(settings=settings) as connection:
         compaction.merge(connection, "raw", "ticks", below_bytes=None)
-        with compaction.no_dbt(lake.ensure(settings), wait_s=60):
+        with compaction.no_dbt(lake.ensure(settings), wait_s=600):
             for table in compaction.table_files(connection):
                 if table.schema in compaction.DBT_SCHEMAS and table.delete_files:
                     compaction.rewrite(connection, table.schema, table.table, everything=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from dbt.contracts.graph.manifest import Manifest
 
 from quant_pipeline import dbt_plugin, lake
 from quant_pipeline.resident_dbt import PROJECT, DbtError, ResidentDbt
@@ -24,16 +25,9 @@ _TICK = (
 )
 
 
-@pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> ResidentDbt:
-    resident = ResidentDbt(Settings(home=tmp_path_factory.mktemp("parse")))
-    _ = resident.manifest
-    return resident
-
-
 @pytest.fixture
-def dbt(settings: Settings, parsed: ResidentDbt) -> ResidentDbt:
-    return ResidentDbt(settings, manifest=parsed.manifest)
+def dbt(settings: Settings, dbt_manifest: Manifest) -> ResidentDbt:
+    return ResidentDbt(settings, manifest=dbt_manifest)
 
 
 def _environment(settings: Settings) -> Mapping[str, str]:

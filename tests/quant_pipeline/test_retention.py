@@ -13,6 +13,7 @@ from dbt.contracts.graph.manifest import Manifest
 from quant_pipeline import lake, maintenance, retention
 from quant_pipeline.resident_dbt import DbtError, ResidentDbt
 from quant_pipeline.settings import Settings
+from tests.dbt_project.warehouse import BAR_MODELS
 
 NOW = datetime(2024, 8, 20, 12, 0, tzinfo=UTC)
 DAYS = (date(2024, 8, 8), date(2024, 8, 9), date(2024, 8, 19))
@@ -54,7 +55,7 @@ def test_retired_ticks_are_in_the_archive_and_their_bars_stay_through_late_ticks
     early = maintain(kept)
     assert early.archived == []
     assert "run dbt before ticks are retired" in early.notes[0]
-    dbt.run()
+    dbt.run(select=BAR_MODELS)
     bars = query(kept, BARS)
     ticks = query(kept, "select * from raw.ticks order by trade_id")
 
@@ -68,7 +69,7 @@ def test_retired_ticks_are_in_the_archive_and_their_bars_stay_through_late_ticks
     with lake.connect(settings=kept) as connection:
         land(connection, DAYS[0], 1300, count=1)
         land(connection, DAYS[2], 3300, count=1)
-    dbt.run()
+    dbt.run(select=BAR_MODELS)
     after_late = query(kept, BARS)
     assert [bar for bar in after_late if bar[2].date() != DAYS[2]] == [  # type: ignore[attr-defined]
         bar
@@ -77,7 +78,7 @@ def test_retired_ticks_are_in_the_archive_and_their_bars_stay_through_late_ticks
     ]
     assert len(after_late) == len(bars)
     with pytest.raises(DbtError, match="quant restore"):
-        dbt.run(full_refresh=True)
+        dbt.run(select=BAR_MODELS, full_refresh=True)
     assert query(kept, BARS) == after_late
 
     # The late tick joins the archive as a file of its own; restoring brings both back.
@@ -88,9 +89,9 @@ def test_retired_ticks_are_in_the_archive_and_their_bars_stay_through_late_ticks
         assert retention.restore(connection, DAYS[1]) == 300
         with pytest.raises(retention.RetentionError, match="is not archived"):
             retention.restore(connection, DAYS[1])
-    dbt.run()
+    dbt.run(select=BAR_MODELS)
     restored = query(kept, BARS)
-    dbt.run(full_refresh=True)
+    dbt.run(select=BAR_MODELS, full_refresh=True)
     assert query(kept, BARS) == restored
     trades = query(
         kept, "select sum(trade_count) from bars.ohlc_1m where bucket::date = '2024-08-08'"
@@ -101,7 +102,7 @@ def test_retired_ticks_are_in_the_archive_and_their_bars_stay_through_late_ticks
 def test_ticks_that_are_in_no_bar_yet_are_not_retired(
     kept: Settings, dbt_manifest: Manifest
 ) -> None:
-    ResidentDbt(kept, manifest=dbt_manifest).run()
+    ResidentDbt(kept, manifest=dbt_manifest).run(select=BAR_MODELS)
     with lake.connect(settings=kept) as connection:
         land(connection, DAYS[1], 2300)
     report = maintain(kept)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from dbt.contracts.graph.manifest import Manifest
 
 from quant_pipeline import lake
 from quant_pipeline.commands.revisions import parse_since
@@ -34,8 +35,10 @@ def _revisions(settings: Settings) -> list[tuple[object, ...]]:
         ).fetchall()
 
 
-def test_only_changes_to_final_bars_are_revisions(settings: Settings) -> None:
-    dbt = ResidentDbt(settings)
+def test_only_changes_to_final_bars_are_revisions(
+    settings: Settings, dbt_manifest: Manifest
+) -> None:
+    dbt = ResidentDbt(settings, manifest=dbt_manifest)
     _land(settings, (10, "12:00:00.5", 100), (20, "12:00:30", 101))
     dbt.run(select=BARS)
 
@@ -64,8 +67,8 @@ def test_only_changes_to_final_bars_are_revisions(settings: Settings) -> None:
     assert _revisions(settings) == expected, "a rebuild keeps the record"
 
 
-def test_live_bars_say_when_they_are_final(settings: Settings) -> None:
-    dbt = ResidentDbt(settings)
+def test_live_bars_say_when_they_are_final(settings: Settings, dbt_manifest: Manifest) -> None:
+    dbt = ResidentDbt(settings, manifest=dbt_manifest)
     _land(settings, (10, "12:00:00.5", 100))
     dbt.run(select=BARS)
     _land(settings, (20, "12:01:59.5", 101))
