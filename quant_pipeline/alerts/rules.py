@@ -220,7 +220,7 @@ def _all(settings: Settings) -> Iterable[Rule]:
         1.0,
         0.5,
         Severity.CRITICAL,
-        "no trade for {value:.1f} times as long as is usual at most",
+        "no trade for {value:.1f} times its longest usual silence",
         "trades arrive again",
     )
     yield Rule(
