@@ -174,7 +174,9 @@ def _late(settings: Settings, dbt: ResidentDbt, ticks: int) -> tuple[float, int,
     with lake.connect(settings=settings) as connection:
         row = connection.execute("select max(trade_id) from raw.ticks").fetchone()
         assert row is not None
-        first_id = (row[0] // LATE_IDS + 1) * LATE_IDS
+        run = row[0] // LATE_IDS + 1
+        # Not the last digits of the trades beside them: ids of one market would not be, either.
+        first_id = run * LATE_IDS + run * TICKS_PER_SECOND
         connection.execute(
             f"insert into raw.ticks select * replace (trade_id + {first_id} as trade_id) from ("
             + _TICKS.format(first=0, last=ticks)
