@@ -8,6 +8,7 @@ import sys
 import time
 import webbrowser
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
     from reports.publishing import Published
 
+_PAST_LIQUIDITY = (
+    "trade_sizes_1h",
+    "trade_durations_1h",
+    "order_flow",
+    "volume_profile_1h",
+    "volume_profile_1d",
+    "value_areas",
+    "illiquidity_1d",
+)
+"""Models that a page reads besides those that `as_of` makes."""
 _EXPORTABLE = ("bars", "liquidity", "analytics")
 
 
@@ -43,6 +54,14 @@ TimeframeOption = Annotated[
 ]
 OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in a browser.")]
 
+SnapshotOption = Annotated[
+    int | None,
+    typer.Option(
+        "--snapshot",
+        help="Make it from the ticks as of this lake snapshot, as a page of its own; needs --date.",
+    ),
+]
+
 app = typer.Typer(help="Report pages: make, list, watch.", no_args_is_help=True)
 
 
@@ -57,6 +76,7 @@ def pair(
     pair: PairArgument,
     date: DateOption = None,
     timeframe: TimeframeOption = None,
+    snapshot: SnapshotOption = None,
     open_page: OpenOption = False,
 ) -> None:
     """Make the report of a pair for a UTC date.
@@ -64,8 +84,13 @@ def pair(
     Example: quant report pair BTCUSDT/ETHUSDT --date 2024-08-08 --open
     """
     settings = settings_module.get()
-    legs = Pair.parse(pair)
-    _made(lambda: _pair_report(settings, legs, _date(date), timeframe), open_page)
+    legs, day = Pair.parse(pair), _date(date)
+    if snapshot is not None:
+        if day is None:
+            raise ValueError(f"--snapshot {snapshot} needs --date: which date it is about")
+        _made(lambda: _past_pair_report(settings, legs, day, timeframe, snapshot), open_page)
+        return
+    _made(lambda: _pair_report(settings, legs, day, timeframe), open_page)
 
 
 @app.command()
@@ -247,6 +272,40 @@ def _pair_report(
         bars = research.load(connection, venue=settings.venue, pair=legs, day=date, timeframe=size)
     statistics = research.analyse(bars, window=settings.rolling_window)
     return page.publish(statistics, settings)
+
+
+def _past_pair_report(
+    settings: Settings, legs: Pair, day: dt.date, timeframe: str | None, snapshot: int
+) -> Published:
+    """The report as it would have been made when the lake was at `snapshot`."""
+    from quant_pipeline import lake
+    from quant_pipeline.research import as_of, reading, scans
+    from quant_pipeline.research import pair as research
+    from quant_pipeline.resident_dbt import ResidentDbt
+    from reports import pair as page
+
+    size: Timeframe | str = timeframe or settings.pair_timeframe
+    with lake.connect(read_only=True, settings=settings) as connection:
+        newest = lake.current_snapshot(connection)
+        if not 0 < snapshot <= newest:
+            raise ValueError(f"--snapshot {snapshot} is not one of the lake's, 1 to {newest}")
+        models = ResidentDbt(settings).compile(*as_of.MODELS, *_PAST_LIQUIDITY)
+        where = reading.utc_day(settings.venue, day)
+        with as_of.lake_as_of(
+            connection,
+            models,
+            where,
+            symbols=list(legs),
+            moment=as_of.Moment(snapshot),
+        ) as past:
+            bars = research.load(past, venue=settings.venue, pair=legs, day=day, timeframe=size)
+        scan = scans.latest(connection, venue=settings.venue, pair=legs, snapshot=snapshot)
+        # Gap records change as gaps are repaired: those of now are the only ones there are.
+        gaps = reading.read_gaps(connection, where, symbols=list(legs))
+    past_bars = replace(bars, scan=scan, gaps=gaps)
+    statistics = research.analyse(past_bars, window=settings.rolling_window)
+    parameters = {"snapshot": snapshot}
+    return page.publish(statistics, settings, parameters=parameters)
 
 
 def _symbol_report(

@@ -79,3 +79,24 @@ def test_watch_makes_the_page_again_when_trades_land_and_not_otherwise(
     assert waited == [other_commit, later_trades]
     assert second.snapshot > first.snapshot
     assert second.metrics["bars"] > first.metrics["bars"]  # type: ignore[operator]
+
+
+def test_a_page_of_a_past_snapshot_is_made_from_the_ticks_of_then(growing_lake: Settings) -> None:
+    with lake.connect(settings=growing_lake) as connection:
+        row = connection.execute("select max(snapshot_id) from raw.ticks").fetchone()
+        assert row is not None
+        then = row[0]
+        connection.execute(
+            "insert into raw.ticks select venue, symbol, trade_id + 1000000, ts, received_at,"
+            " price * 1.5, quantity, is_buyer_maker from raw.ticks where ts < '2024-08-09' limit 9"
+        )
+    order = ("report", "pair", "BTCUSDT/ETHUSDT", "--date", "2024-08-08")
+    now = made(run(*order)).read_text("utf-8")
+    path = made(run(*order, "--snapshot", str(then)))
+    once = path.read_bytes()
+    assert made(run(*order, "--snapshot", str(then))).read_bytes() == once
+    assert path.parent.name == f"BTCUSDT-ETHUSDT.snapshot-{then}"
+    assert read_tables(once.decode())["liquidity-legs"]["Trades"] == ["9,738", "6,098"]
+    assert read_tables(now)["liquidity-legs"]["Trades"] != ["9,738", "6,098"]
+    with pytest.raises(ValueError, match="needs --date"):
+        run("report", "pair", "BTCUSDT/ETHUSDT", "--snapshot", str(then))
