@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streaming.gaps import GapChanges
-from streaming.intake import Columns
+from streaming.intake import Records
 from streaming.venues import MICROSECONDS_FROM
 
 TICK_SCHEMA: Final = pa.schema(
@@ -63,7 +63,7 @@ _Array = npt.NDArray[Any]
 
 
 class Frozen(NamedTuple):
-    """Columns that grow no more, as NumPy arrays in the order of `Columns`."""
+    """Trades as columns."""
 
     symbol: _Array
     trade_id: _Array
@@ -77,17 +77,18 @@ class Frozen(NamedTuple):
         return Frozen(*(column[rows] for column in self))
 
 
-def freeze(columns: Columns) -> Frozen:
-    """View columns as NumPy arrays without copying them; times all in microseconds."""
-    time = np.frombuffer(columns.time, np.int64)
+def freeze(records: Records) -> Frozen:
+    """Records as columns; times all in microseconds."""
+    fields = records.view()
+    time = fields["time"]
     return Frozen(
-        np.frombuffer(columns.symbol, np.int32),
-        np.frombuffer(columns.trade_id, np.int64),
+        np.ascontiguousarray(fields["symbol"]),
+        np.ascontiguousarray(fields["trade_id"]),
         np.where(time >= MICROSECONDS_FROM, time, time * 1000),
-        np.frombuffer(columns.received, np.int64),
-        np.frombuffer(columns.price, np.float64),
-        np.frombuffer(columns.quantity, np.float64),
-        np.frombuffer(columns.is_buyer_maker, np.int8),
+        np.ascontiguousarray(fields["received"]),
+        np.ascontiguousarray(fields["price"]),
+        np.ascontiguousarray(fields["quantity"]),
+        np.ascontiguousarray(fields["is_buyer_maker"]),
     )
 
 

@@ -115,10 +115,9 @@ class Recorder:
             self._known_gaps |= {GapKey(*row[:3]) for row in changes.rows if row.status == "open"}
         hold_from = {self._intake.states[name].index: first for name, first in gaps.holds().items()}
         sessions, self._sessions = self._sessions, []
-        columns = self._intake.swap()
         carried, self._carried = self._carried, None
-        self._sealing_rows = len(columns) + (0 if carried is None else len(carried.trade_id))
-        fresh = freeze(columns)
+        fresh = freeze(self._intake.swap())
+        self._sealing_rows = len(fresh.trade_id) + (0 if carried is None else len(carried.trade_id))
         counts = np.bincount(fresh.symbol, minlength=len(self._intake.symbols))
         self._on_counts(Counter(dict(zip(self._intake.symbols, counts.tolist(), strict=True))))
         ready, self._carried = await asyncio.to_thread(split_held, fresh, carried, hold_from)

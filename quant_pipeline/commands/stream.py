@@ -48,11 +48,13 @@ def stream(
 
     Example: QUANT_SYMBOLS=BTCUSDT,ETHUSDT,SOLUSDT quant stream
     """
+    from streaming.garbage import freeze_startup
     from streaming.logs import configure
     from streaming.worker import Worker
 
     settings = settings_module.get()
     configure()
+    freeze_startup()
 
     async def main() -> None:
         stop = asyncio.Event()

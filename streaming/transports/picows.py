@@ -40,15 +40,18 @@ class _Listener(picows.WSListener):
 
     def on_ws_frame(self, transport: Any, frame: Any) -> None:
         # The first frame of a read stamps all of it: a clock call for each would cost a tenth.
-        received_us = self._received_us or self._clock.now_us()
+        received_us = self._received_us
+        if not received_us:
+            received_us = self._received_us = self._clock.now_us()
         kind = frame.msg_type
         if kind == _TEXT and frame.fin:
             self._on_frame(frame.get_payload_as_memoryview(), received_us)
         elif kind in (_TEXT, _BINARY, _CONTINUATION):
             self._fragment(frame, received_us)
-        if not frame.last_in_buffer:
-            self._received_us = received_us
-            return
+        if frame.last_in_buffer:
+            self._end_read()
+
+    def _end_read(self) -> None:
         self._received_us = 0
         if self._coalesce_s and self._rest is None and not self._is_paused:
             self._transport.pause_reading()

@@ -11,6 +11,7 @@ import numpy as np
 
 from quant_pipeline import lake
 from quant_pipeline.settings import Settings
+from streaming.exchange.faults import Fault, FaultKind
 from streaming.exchange.server import LocalExchange
 from streaming.worker import Worker
 
@@ -49,6 +50,12 @@ async def running(settings: Settings) -> AsyncIterator[Worker]:
     finally:
         stop.set()
         await task
+
+
+def halt(exchange: LocalExchange) -> None:
+    """Let an endless market make no more trades."""
+    for symbol in exchange.symbols:
+        exchange.inject(Fault(kind=FaultKind.HALT, symbol=symbol, duration_s=3600.0))
 
 
 def landed(settings: Settings) -> dict[str, tuple[int, int, int]]:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from capture_runs import against, lake_differences, running, until
+from capture_runs import against, halt, lake_differences, running, until
 
 from quant_pipeline import catalog, lake
 from quant_pipeline.settings import Settings
 from streaming.backlog import SPOOL_DAMAGED
-from streaming.exchange.faults import Fault, FaultKind
 from streaming.exchange.server import LocalExchange
 from streaming.exchange.synthetic import SyntheticSource
 from streaming.spool import Spool
@@ -55,8 +54,7 @@ async def test_a_start_without_the_catalog_loses_nothing_even_if_a_spooled_file_
             await until(lambda: worker.backlog.spooled_files > len(files) and worker.trades > RATE)
             await asyncio.to_thread(catalog.ensure, own_catalog)
             await until(lambda: worker.recorder.has_resumed)
-            for symbol in exchange.symbols:
-                exchange.inject(Fault(kind=FaultKind.HALT, symbol=symbol, duration_s=3600.0))
+            halt(exchange)
             async with asyncio.timeout(60):
                 while lake_differences(exchange, target):  # noqa: ASYNC110
                     await asyncio.sleep(0.3)
