@@ -15,7 +15,12 @@ from streaming.exchange.faults import Fault, FaultKind
 from streaming.exchange.server import LocalExchange
 from streaming.worker import Worker
 
-FAST = {"flush_interval_s": 0.2, "reorder_window_s": 0.2, "metrics_port": 0}
+FAST = {
+    "flush_interval_s": 0.2,
+    "reorder_window_s": 0.2,
+    "metrics_port": 0,
+    "lake_patience_s": 120.0,  # however busy the machine is
+}
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
