@@ -14,6 +14,8 @@ import psycopg
 import pytest
 from dbt.contracts.graph.manifest import Manifest
 from psycopg.conninfo import make_conninfo
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 import streaming.exchange
 from quant_pipeline import catalog, lake
@@ -22,6 +24,19 @@ from quant_pipeline.settings import Settings
 
 _numbers = itertools.count(1)
 _RECORDING = Path(streaming.exchange.__file__).parent / "recordings" / "binance_spot_20240808"
+
+
+class OneProcessPerModule(LoadScopeScheduling):
+    """One process for all tests of a module, which share fixtures; the demo's modules together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        shares_the_demo = module.endswith(("/test_demo.py", "/test_dagster_ui.py"))
+        return "demo" if shares_the_demo else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessPerModule:
+    return OneProcessPerModule(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
