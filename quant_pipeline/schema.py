@@ -7,6 +7,9 @@ from typing import Final
 VERSION: Final = 6
 """Raised with every change to STATEMENTS; each statement may run again on an older lake."""
 
+WORKER_STOPPED: Final = "worker stopped"
+"""`reason` of a capture session whose worker was told to stop; any other is a loss or a renewal."""
+
 _TICKS = """
 CREATE TABLE IF NOT EXISTS raw.ticks (
     venue          VARCHAR   NOT NULL,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import structlog
 
+from quant_pipeline.schema import WORKER_STOPPED
 from streaming.backoff import Backoff, ConnectPacer, rollover_delay_s
 from streaming.batch import SessionRow
 from streaming.clock import Clock
@@ -128,7 +129,7 @@ class Session:
                 self._renewal_reason = ""
                 return successor
         except asyncio.CancelledError:
-            await self._close(leg, "worker stopped")
+            await self._close(leg, WORKER_STOPPED)
             raise
         self._lost(leg, reason)
         return None
@@ -162,7 +163,7 @@ class Session:
             try:
                 await self._delivering(successor, old)
             except asyncio.CancelledError:
-                await self._close(successor, "worker stopped")
+                await self._close(successor, WORKER_STOPPED)
                 raise
             return successor
 
@@ -213,7 +214,7 @@ class Session:
         try:
             await self._subscribe(leg)
         except (ConnectError, asyncio.CancelledError) as error:
-            await self._close(leg, str(error) or "worker stopped")
+            await self._close(leg, str(error) or WORKER_STOPPED)
             raise
         return leg
 

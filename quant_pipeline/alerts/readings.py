@@ -139,7 +139,8 @@ def _silence(
 ) -> Iterable[Observation]:
     """Silence over its limit: of each symbol, or of the stream when nothing arrives at all.
 
-    While the stream is stopped the symbols say nothing: one alert, not one for each.
+    While the stream is stopped the symbols say nothing: one alert, not one for each; and none when
+    the worker was told to stop.
     """
     found = silence.measure(
         connection,
@@ -151,7 +152,8 @@ def _silence(
     )
     if not found.symbols:
         return
-    yield Observation("stale_feed", STREAM, found.stream_s / found.stream_limit_s, now)
+    stream_ratio = 0.0 if found.released else found.stream_s / found.stream_limit_s
+    yield Observation("stale_feed", STREAM, stream_ratio, now)
     for each in found.symbols:
         ratio = None if found.stopped else each.listened_s / each.limit_s
         yield Observation("stale_feed", each.symbol, ratio, now)

@@ -60,6 +60,13 @@ def staleness(silences: Silences) -> Finding:
     }
     if not silences.symbols:
         return Finding(True, "Nothing was ever received: there is no rhythm to judge by.", metadata)
+    if silences.stopped and silences.released:
+        return Finding(
+            False,
+            f"Nothing is captured: the worker was told to stop, {silences.stream_s:,.0f} s ago or"
+            " less. `quant up` or `quant stream` captures again, and repairs what was missed.",
+            metadata,
+        )
     if silences.stopped:
         return Finding(
             False,

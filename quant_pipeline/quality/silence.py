@@ -9,6 +9,8 @@ from typing import Final
 
 import duckdb
 
+from quant_pipeline.schema import WORKER_STOPPED
+
 LOOKED_BACK: Final = timedelta(hours=24)
 """A longer silence reads as this long: looking further back would read every tick there is."""
 
@@ -42,10 +44,12 @@ class Silences:
     Attributes:
         symbols: those that were ever received.
         never: symbols that were never received.
+        released: whether the worker was told to stop, and no other took over.
     """
 
     symbols: tuple[Silence, ...]
     never: tuple[str, ...]
+    released: bool = False
 
     @property
     def stream_s(self) -> float:
@@ -91,7 +95,8 @@ def measure(
     silent = set(symbols) - set(last)
     known = silent & _ever_received(connection, venue) if silent else set()
     usual_s = _rhythm(connection, venue, symbols)
-    connected = _connected(connection, venue, now - LOOKED_BACK)
+    newest = _newest_connections(connection, venue)
+    connected = {symbol: at for symbol, (at, _) in newest.items()}
     longest_s = LOOKED_BACK.total_seconds()
     found = []
     for symbol in symbols:
@@ -102,24 +107,27 @@ def measure(
         # A day of silence is one whatever the rhythm.
         limit_s = min(max(shortest_s, factor * usual_s.get(symbol, _BAR_S)), longest_s - 1)
         found.append(Silence(symbol, silent_s, min(silent_s, listened_s), limit_s))
-    return Silences(tuple(found), never=tuple(sorted(silent - known)))
+    reasons = {newest[symbol][1] for symbol in symbols if symbol in newest}
+    return Silences(
+        tuple(found), never=tuple(sorted(silent - known)), released=reasons == {WORKER_STOPPED}
+    )
 
 
 def _seconds(now: datetime, then: datetime) -> float:
     return max((now - then).total_seconds(), 0.0)
 
 
-def _connected(
-    connection: duckdb.DuckDBPyConnection, venue: str, since: datetime
-) -> dict[str, datetime]:
-    """When the newest connection that carries a symbol began."""
+def _newest_connections(
+    connection: duckdb.DuckDBPyConnection, venue: str
+) -> dict[str, tuple[datetime, str | None]]:
+    """When the newest connection that carries a symbol began, and why it ended if it did."""
     rows = connection.execute(
-        "select symbol, max(connected_at) from"
-        " (select unnest(symbols) as symbol, connected_at from lake.raw.capture_sessions"
-        " where venue = ? and connected_at >= ?) group by symbol",
-        [venue, since],
+        "select symbol, max(connected_at), arg_max(coalesce(reason, ''), connected_at) from"
+        " (select unnest(symbols) as symbol, connected_at, reason from lake.raw.capture_sessions"
+        " where venue = ?) group by symbol",
+        [venue],
     ).fetchall()
-    return dict(rows)
+    return {symbol: (at, reason or None) for symbol, at, reason in rows}
 
 
 def _last_received(

@@ -10,6 +10,7 @@ import pytest
 from quant_pipeline.quality.capture import clock_skew, open_gaps, staleness
 from quant_pipeline.quality.finding import Finding
 from quant_pipeline.quality.silence import Silence, Silences, measure
+from quant_pipeline.schema import WORKER_STOPPED
 
 NOW = datetime.fromisoformat("2024-08-10T12:00")
 SECOND = timedelta(seconds=1)
@@ -93,6 +94,27 @@ def test_an_outage_of_ours_is_not_held_against_a_rare_symbol(
         [venue, symbols, NOW - 30 * SECOND],
     )
     assert overdue() == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_released"),
+    [("worker stopped", True), ("connection reset", False), (None, False)],
+)
+def test_a_worker_that_was_told_to_stop_is_not_a_stream_that_broke(
+    connection: duckdb.DuckDBPyConnection, venue: str, reason: str | None, is_released: bool
+) -> None:
+    _land(connection, venue, "BTCUSDT", NOW - HOUR)
+    for session, began, ended in (("1", 3, WORKER_STOPPED), ("2", 2, reason)):
+        connection.execute(
+            "insert into raw.capture_sessions values (?, 'w', ?, 'ws://venue', ?, ?, null, ?, 0)",
+            [session, venue, ["BTCUSDT"], NOW - began * HOUR, ended],
+        )
+    found = measure(connection, venue=venue, symbols=["BTCUSDT"], now=NOW, shortest_s=60, factor=4)
+    assert found.stopped
+    assert found.released is is_released
+    finding = staleness(found)
+    assert not finding.passed
+    assert finding.severe is not is_released
 
 
 @pytest.mark.parametrize(
