@@ -41,17 +41,28 @@ def subjects(settings: Settings) -> set[str]:
 def _pair_statistics(
     connection: duckdb.DuckDBPyConnection, settings: Settings, now: datetime
 ) -> Iterable[Observation]:
-    """|z| and the spread's deviation, from the newest published row of each pair and date."""
+    """|z| and the spread's deviation, from the newest published row of each pair and date.
+
+    A researcher's own run with other parameters is not the pair's state.
+    """
     rows = connection.execute(
         """
         select y, x, day, max(window_end), max(taken_at),
             arg_max(abs(metrics['rolling_zscore']), taken_at),
             arg_max(metrics['spread_sd_bps'], taken_at)
         from lake.analytics.pair_snapshots
-        where venue = ? and timeframe = ? and rolling_window = ? and taken_at >= ?
+        where venue = ? and timeframe = ? and rolling_window = ?
+            and coalesce(liquidity_filter, false) = ?
+            and coalesce(read_to - read_from, interval 1 day) = interval 1 day and taken_at >= ?
         group by y, x, day order by day
         """,
-        [settings.venue, settings.pair_timeframe, settings.rolling_window, now - _WEEK],
+        [
+            settings.venue,
+            settings.pair_timeframe,
+            settings.rolling_window,
+            settings.pair_liquidity_filter,
+            now - _WEEK,
+        ],
     ).fetchall()
     for pair in settings.pairs:
         days = [row[3:] for row in rows if Pair(row[0], row[1]) == pair]
@@ -73,9 +84,14 @@ def _correlation(
     """How far the newest correlation is below the median of the week before it."""
     rows = connection.execute(
         "select y, x, window_end, correlation from lake.analytics.correlation_snapshots"
-        " where venue = ? and timeframe = ? and taken_at >= ? and isfinite(correlation)"
-        " order by taken_at",
-        [settings.venue, settings.snapshot_timeframe, now - _WEEK],
+        " where venue = ? and timeframe = ? and coalesce(liquidity_filter, false) = ?"
+        " and taken_at >= ? and isfinite(correlation) order by taken_at",
+        [
+            settings.venue,
+            settings.snapshot_timeframe,
+            settings.snapshot_liquidity_filter,
+            now - _WEEK,
+        ],
     ).fetchall()
     for pair in settings.pairs:
         values = [(at, value) for y, x, at, value in rows if Pair(y, x) == pair]
@@ -92,9 +108,15 @@ def _cointegration(
     """The newest scheduled Engle-Granger p-value."""
     rows = connection.execute(
         "select y, x, window_end, pvalue from lake.analytics.adf_snapshots"
-        " where venue = ? and timeframe = ? and series = 'spread' and taken_at >= ?"
+        " where venue = ? and timeframe = ? and series = 'spread'"
+        " and coalesce(liquidity_filter, false) = ? and taken_at >= ?"
         " qualify row_number() over (partition by y, x order by taken_at desc) = 1",
-        [settings.venue, settings.snapshot_timeframe, now - _DAY],
+        [
+            settings.venue,
+            settings.snapshot_timeframe,
+            settings.snapshot_liquidity_filter,
+            now - _DAY,
+        ],
     ).fetchall()
     for y, x, observed_at, pvalue in rows:
         if (pair := Pair(y, x)) in settings.pairs:

@@ -229,6 +229,7 @@ def _pairs() -> list[Check]:
                 venue=at.settings.venue,
                 timeframe=at.settings.pair_timeframe,
                 rolling_window=at.settings.rolling_window,
+                liquidity_filter=at.settings.pair_liquidity_filter,
                 now=at.now,
                 bound_mads=at.settings.check_drift_mads,
             ),

@@ -107,6 +107,7 @@ def drift(
     venue: str,
     timeframe: Timeframe,
     rolling_window: int,
+    liquidity_filter: bool,
     now: datetime,
     bound_mads: float,
 ) -> Finding:
@@ -117,9 +118,11 @@ def drift(
     """
     rows = connection.execute(
         "select y, x, day, arg_max(metrics, taken_at) from lake.analytics.pair_snapshots"
-        " where venue = ? and timeframe = ? and rolling_window = ? and taken_at >= ?"
+        " where venue = ? and timeframe = ? and rolling_window = ?"
+        " and coalesce(liquidity_filter, false) = ?"
+        " and coalesce(read_to - read_from, interval 1 day) = interval 1 day and taken_at >= ?"
         " group by y, x, day order by day",
-        [venue, timeframe, rolling_window, now - _HISTORY],
+        [venue, timeframe, rolling_window, liquidity_filter, now - _HISTORY],
     ).fetchall()
     metadata: dict[str, float | int] = {}
     complaints = []

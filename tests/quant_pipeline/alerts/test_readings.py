@@ -35,9 +35,10 @@ def _publish(
 ) -> None:
     date = f"2024-08-{day:02d}"
     connection.execute(
-        "insert into analytics.pair_snapshots values (?, ?, 'BTCUSDT', 'ETHUSDT', '1s',"
-        f" '{date}', '{date} 12:00:00', 100, 1, 'test', '{date}', 60,"
-        " map(?::varchar[], ?::double[]))",
+        "insert into analytics.pair_snapshots (taken_at, venue, y, x, timeframe, window_start,"
+        " window_end, bars, lake_snapshot, code_version, day, rolling_window, metrics)"
+        f" values (?, ?, 'BTCUSDT', 'ETHUSDT', '1s', '{date}', '{date} 12:00:00', 100, 1, 'test',"
+        f" '{date}', 60, map(?::varchar[], ?::double[]))",
         [taken_at, settings.venue, list(metrics), list(metrics.values())],
     )
 
@@ -81,8 +82,10 @@ def test_correlation_is_compared_with_the_median_of_its_week(
     alerting = alerting.model_copy(update={"alert_rules": ("correlation_breakdown",)})
     for age, value in enumerate([0.2, 0.8, 0.9, None, 0.7, 0.8, 0.8]):
         connection.execute(
-            "insert into analytics.correlation_snapshots values (?, ?, 'BTCUSDT', 'ETHUSDT', '1m',"
-            " ?, ?, 100, 1, 'test', ?, null, null, 99)",
+            "insert into analytics.correlation_snapshots (taken_at, venue, y, x, timeframe,"
+            " window_start, window_end, bars, lake_snapshot, code_version, correlation,"
+            " observations, liquidity_filter)"
+            " values (?, ?, 'BTCUSDT', 'ETHUSDT', '1m', ?, ?, 100, 1, 'test', ?, 99, true)",
             [NOW - age * HOUR, alerting.venue, NOW - 24 * HOUR, NOW - age * HOUR, value],
         )
     assert _values(connection, alerting, "correlation_breakdown") == {PAIR: pytest.approx(0.6)}

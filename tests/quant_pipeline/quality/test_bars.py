@@ -62,11 +62,12 @@ def test_a_difference_in_any_column_is_found_and_named(
 def test_a_bar_that_is_missing_or_there_twice_is_found(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
+    # A thousand spans of three hours and two symbols leave none out.
     connection.execute(
         "insert into bars.ohlc_1h from bars.kept where symbol = 'BTCUSDT' and bucket ="
         " (select max(bucket) from bars.kept)"
     )
-    twice = equal_ticks(connection, "1h", venue="binance", spans=40)
+    twice = equal_ticks(connection, "1h", venue="binance", spans=1_000)
     assert not twice.passed
     assert "is there twice" in twice.description
     connection.execute(  # the sample lies between the first and the last bar there is
@@ -75,7 +76,7 @@ def test_a_bar_that_is_missing_or_there_twice_is_found(
         " union all select * replace (bucket - interval 1 hour as bucket) from bars.kept"
         " where symbol = 'BTCUSDT' and bucket = (select min(bucket) from bars.kept)"
     )
-    missing = equal_ticks(connection, "1h", venue="binance", spans=40)
+    missing = equal_ticks(connection, "1h", venue="binance", spans=1_000)
     assert not missing.passed
     assert missing.metadata["bars_different"] == 2  # one without ticks, and ticks without one
 

@@ -21,8 +21,9 @@ def _publish(
 ) -> None:
     at = NOW - age_days * DAY
     connection.execute(
-        "insert into analytics.pair_snapshots values (?, ?, ?, ?, '1s', ?, ?, 100, 1, 'test', ?,"
-        " 60, map(?::varchar[], ?::double[]))",
+        "insert into analytics.pair_snapshots (taken_at, venue, y, x, timeframe, window_start,"
+        " window_end, bars, lake_snapshot, code_version, day, rolling_window, metrics)"
+        " values (?, ?, ?, ?, '1s', ?, ?, 100, 1, 'test', ?, 60, map(?::varchar[], ?::double[]))",
         [at, venue, *PAIR, at, at, at.date(), list(metrics), list(metrics.values())],
     )
 
@@ -34,6 +35,7 @@ def _drift(connection: duckdb.DuckDBPyConnection, venue: str) -> Finding:
         venue=venue,
         timeframe="1s",
         rolling_window=60,
+        liquidity_filter=False,
         now=NOW,
         bound_mads=6,
     )
