@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import psutil
 import pytest
 from capture_runs import against, lake_differences, running, until
 
@@ -19,6 +20,13 @@ from streaming.exchange.synthetic import SyntheticSource
 TRADES_PER_S = 5_000
 CAP = 20_000
 ONE_READ = 5_000  # trades that one read of a socket may bring beyond the cap
+GROWTH_MB = 100.0  # of resident memory; the trades at the cap are 2 MB of it
+HISTORY_MB_PER_S = 1.0  # the exchange, in this process too, keeps what it has made
+
+
+def resident_mb() -> float:
+    """Memory of this process."""
+    return psutil.Process().memory_info().rss / 1e6
 
 
 @pytest.mark.timeout(900)
@@ -47,12 +55,14 @@ async def test_an_outage_under_load_keeps_memory_bounded_and_loses_nothing(
             async with running(target) as worker:
                 await until(lambda: worker.committed_rows > 0)
                 await asyncio.to_thread(catalog.stop, own)
+                memory_mb = -resident_mb()
                 paused_s = 0.0
                 async with asyncio.timeout(120):
                     while paused_s < outage_s:
                         peak = max(peak, worker.recorder.waiting_rows)
                         paused_s += 0.0 if worker.flow.is_open.is_set() else 0.05
                         await asyncio.sleep(0.05)
+                memory_mb += resident_mb()
                 assert "spool_max_mb" in (worker.backlog.alarm or "")
                 await asyncio.to_thread(catalog.ensure, own)
                 await exchange.wait_exhausted()
@@ -60,6 +70,7 @@ async def test_an_outage_under_load_keeps_memory_bounded_and_loses_nothing(
                 await until(lambda: worker.committed_rows == made, timeout_s=300)
                 assert worker.backlog.spooled_files == 0
             assert peak <= CAP + ONE_READ
+            assert memory_mb <= GROWTH_MB + HISTORY_MB_PER_S * outage_s
             assert lake_differences(exchange, target) == []
     finally:
         await asyncio.to_thread(catalog.destroy, own)
