@@ -251,9 +251,6 @@ STATEMENTS: Final = (
     # day() alone would be the day of the month.
     "ALTER TABLE raw.ticks SET PARTITIONED BY (year(ts), month(ts), day(ts))",
     "ALTER TABLE raw.ticks SET SORTED BY (symbol ASC, ts ASC, trade_id ASC)",
-    # Large enough for a dictionary of quantities: 9.5 bytes a tick instead of 13.
-    "CALL lake.set_option('parquet_row_group_size', 524288,"
-    " schema => 'raw', table_name => 'ticks')",
     _GAPS,
     _SESSIONS,
     _COMMITS,
@@ -274,3 +271,10 @@ STATEMENTS: Final = (
     _BACKFILLS,
     _ARCHIVED_DAYS,
 )
+
+TABLE_OPTIONS: Final = (
+    # Large enough for a dictionary of quantities: 9.5 bytes a tick instead of 13.
+    "CALL lake.set_option('parquet_row_group_size', 524288,"
+    " schema => 'raw', table_name => 'ticks')",
+)
+"""Run after the commit of STATEMENTS: DuckLake sets no option of a table that is not committed."""

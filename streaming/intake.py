@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streaming.continuity import Continuity, Span, Verdict
-from streaming.gaps import GapBook
+from streaming.gaps import LONG_ABSENCE, GapBook
 from streaming.rejects import Rejects
 from streaming.venues import (
     DECODE_ERRORS,
@@ -175,9 +175,13 @@ class Intake:
         return span
 
     def blame(self, symbols: Iterable[str], cause: str) -> None:
-        """Set the cause of a gap that the next trade of these symbols may reveal."""
+        """Set the cause of a gap that the next trade of these symbols may reveal.
+
+        A long absence stays one until that trade, however the connections come and go.
+        """
         for name in symbols:
-            self.states[name].cause = cause
+            state = self.states[name]
+            state.cause = LONG_ABSENCE if state.cause == LONG_ABSENCE else cause
 
     def swap(self) -> Records:
         """Hand over the records gathered so far and start new ones."""

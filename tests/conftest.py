@@ -35,6 +35,11 @@ class OneProcessPerModule(LoadScopeScheduling):
         return "demo" if shares_the_demo else module
 
 
+def pytest_configure() -> None:
+    """What commands print is as wide as in a terminal, whatever the tests run in."""
+    os.environ["COLUMNS"] = "160"
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessPerModule:
     return OneProcessPerModule(config, log)
 
@@ -54,15 +59,30 @@ def catalog_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     catalog.destroy(settings)
 
 
+@pytest.fixture(scope="session")
+def create_lake(
+    catalog_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str]:
+    """Creates an empty lake's catalog, by name, and returns its DSN: a copy of one made before."""
+    template = make_conninfo(catalog_server, dbname="template_lake")
+
+    def create(name: str, source: str = "template_lake") -> str:
+        with psycopg.connect(catalog_server, autocommit=True) as connection:
+            connection.execute(f"create database {name} template {source}")
+        return make_conninfo(catalog_server, dbname=name)
+
+    create("template_lake", source="template1")
+    lake.ensure(Settings(home=tmp_path_factory.mktemp("template"), catalog_dsn=template))
+    return create
+
+
 @pytest.fixture
-def settings(catalog_server: str, tmp_path: Path) -> Iterator[Settings]:
-    """Settings of a lake of the test's own: an empty database and an empty folder."""
+def settings(
+    catalog_server: str, create_lake: Callable[[str], str], tmp_path: Path
+) -> Iterator[Settings]:
+    """Settings of a lake of the test's own: an empty catalog and an empty folder."""
     database = f"test_{next(_numbers)}"
-    with psycopg.connect(catalog_server, autocommit=True) as connection:
-        connection.execute(f"create database {database}")
-    yield Settings(
-        home=tmp_path / "data", catalog_dsn=make_conninfo(catalog_server, dbname=database)
-    )
+    yield Settings(home=tmp_path / "data", catalog_dsn=create_lake(database))
     with psycopg.connect(catalog_server, autocommit=True) as connection:
         connection.execute(f"drop database {database} with (force)")
 
@@ -75,17 +95,13 @@ def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.fixture(scope="session")
 def make_lake(
-    catalog_server: str, tmp_path_factory: pytest.TempPathFactory
+    create_lake: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Settings]:
-    """Makes an empty lake, by name, that lives as long as the test session."""
+    """Makes an empty lake, named in part, that lives as long as the test session."""
 
     def make(name: str) -> Settings:
-        with psycopg.connect(catalog_server, autocommit=True) as connection:
-            connection.execute(f"create database {name}")
-        return Settings(
-            home=tmp_path_factory.mktemp(name),
-            catalog_dsn=make_conninfo(catalog_server, dbname=name),
-        )
+        dsn = create_lake(f"{name}_{next(_numbers)}")
+        return Settings(home=tmp_path_factory.mktemp(name), catalog_dsn=dsn)
 
     return make
 

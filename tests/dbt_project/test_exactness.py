@@ -96,14 +96,14 @@ def _assert_tables_equal_their_rebuild(settings: Settings, dbt: ResidentDbt) -> 
         assert_frame_equal(rebuilt, grown[table], check_exact=True)
 
 
-def _run_machines(settings: Settings, dbt: ResidentDbt, machines: int) -> None:
+def _run_machines(settings: Settings, dbt: ResidentDbt, machines: int, steps: int) -> None:
     land(settings, History.of("SEED", 1, 30).rest())
     dbt.run()
     run_state_machine_as_test(
         lambda: Arrivals(settings, dbt),
         settings=hypothesis_settings(
             max_examples=machines,
-            stateful_step_count=8,
+            stateful_step_count=steps,
             deadline=None,
             database=None,
             derandomize=True,
@@ -117,7 +117,7 @@ def _run_machines(settings: Settings, dbt: ResidentDbt, machines: int) -> None:
 def test_tables_equal_polars_and_their_rebuild_after_any_history(
     settings: Settings, dbt: ResidentDbt
 ) -> None:
-    _run_machines(settings, dbt, machines=1)
+    _run_machines(settings, dbt, machines=1, steps=5)
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_tables_equal_polars_and_their_rebuild_after_any_history(
 def test_tables_equal_polars_and_their_rebuild_after_500_histories(
     settings: Settings, dbt: ResidentDbt
 ) -> None:
-    _run_machines(settings, dbt, machines=21)
+    _run_machines(settings, dbt, machines=21, steps=8)
 
 
 def _write(settings: Settings, symbols: int, seed: int, commits: int) -> None:

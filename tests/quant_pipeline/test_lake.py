@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -13,6 +15,7 @@ from quant_pipeline import lake
 from quant_pipeline.settings import ROOT, Settings
 
 RECORDING = ROOT / "streaming" / "exchange" / "recordings" / "binance_spot_20240808"
+_numbers = itertools.count(1)
 _ROW = "('binance', 'BTCUSDT', {id}, TIMESTAMP '{ts}', now()::TIMESTAMP, 61000.5, 0.01, true)"
 
 
@@ -20,8 +23,15 @@ def _insert(connection: duckdb.DuckDBPyConnection, trade_id: int, ts: str) -> No
     connection.execute(f"INSERT INTO raw.ticks VALUES {_ROW.format(id=trade_id, ts=ts)}")
 
 
-def test_the_first_connection_makes_the_tables(settings: Settings) -> None:
-    with lake.connect(settings=settings) as connection:
+@pytest.fixture
+def unmade(create_lake: Callable[[str, str], str], tmp_path: Path) -> Settings:
+    """Settings of a lake that nobody has opened yet."""
+    name = f"unmade_{next(_numbers)}"
+    return Settings(home=tmp_path / "data", catalog_dsn=create_lake(name, "template1"))
+
+
+def test_the_first_connection_makes_the_tables(unmade: Settings) -> None:
+    with lake.connect(settings=unmade) as connection:
         assert connection.sql("SELECT count(*) FROM raw.ticks").fetchone() == (0,)
         types = dict(
             connection.sql(
@@ -100,9 +110,9 @@ def test_every_recorded_price_and_quantity_survives_double(settings: Settings) -
     assert changed == []
 
 
-def test_a_lake_that_cannot_be_attached_says_why(settings: Settings) -> None:
-    settings.home.mkdir()
-    (settings.home / "lake").write_text("a file where the folder belongs")
+def test_a_lake_that_cannot_be_attached_says_why(unmade: Settings) -> None:
+    unmade.home.mkdir()
+    (unmade.home / "lake").write_text("a file where the folder belongs")
     with pytest.raises((lake.LakeError, OSError)) as refused:
-        lake.connect(settings=settings)
-    assert str(settings.home / "lake") in str(refused.value)
+        lake.connect(settings=unmade)
+    assert str(unmade.home / "lake") in str(refused.value)

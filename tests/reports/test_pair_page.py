@@ -326,4 +326,4 @@ def test_alerts_on_record_are_listed_with_their_fate(statistics: PairStatistics)
     assert "2 alerts on record, 1 open" in html
     assert "the spread is 2.7 away" in html
     assert "&lt;script&gt;no trade&lt;/script&gt;" in html
-    assert "on record" not in render(pair.compose(statistics, CONTEXT))
+    assert "alerts on record" not in render(pair.compose(statistics, CONTEXT))

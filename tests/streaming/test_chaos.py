@@ -62,14 +62,24 @@ async def kill_again_and_again(
     return worker
 
 
+def open_gaps(settings: Settings) -> int:
+    """Gaps that are not yet repaired, nor confirmed to be the venue's own."""
+    with lake.connect(read_only=True, settings=settings) as connection:
+        query = "select count(*) from raw.capture_gaps where status = 'open'"
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 async def caught_up(exchange: LocalExchange, settings: Settings, timeout_s: float) -> None:
-    """Wait until the lake holds as many rows as were made, or time is up."""
+    """Wait until the lake holds as many rows as were made and no gap is open, or time is up."""
     made = sum(map(exchange.trade_count, exchange.symbols))
     try:
         async with asyncio.timeout(timeout_s):
             while True:
                 rows = await asyncio.to_thread(landed, settings)
-                if sum(count for _, _, count in rows.values()) >= made:
+                whole = sum(count for _, _, count in rows.values()) >= made
+                if whole and not await asyncio.to_thread(open_gaps, settings):
                     return
                 await asyncio.sleep(3.0)  # each look reads the whole lake
     except TimeoutError:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import duckdb
-import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 from test_landing import SEALED_US, batch
 
 from quant_pipeline import lake
@@ -25,16 +23,9 @@ def row(first: int, last: int, status: str = "open") -> GapRow:
 
 
 @pytest.fixture(scope="module")
-def connection(
-    catalog_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def connection(make_lake: Callable[[str], Settings]) -> Iterator[duckdb.DuckDBPyConnection]:
     """A lake with BTCUSDT 0-9 and, on record, a venue hole at 12-13. Read it, never write it."""
-    with psycopg.connect(catalog_server, autocommit=True) as postgres:
-        postgres.execute("create database fit")
-    settings = Settings(
-        home=tmp_path_factory.mktemp("fit"),
-        catalog_dsn=make_conninfo(catalog_server, dbname="fit"),
-    )
+    settings = make_lake("fit")
     landing = Landing(settings, "binance")
     landing.commit(
         batch(0, HELD.start, len(HELD), GapChanges((), (row(12, 13, "venue_hole"),))),

@@ -11,9 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
-import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
 import streaming.exchange
 from quant_pipeline import lake
@@ -66,16 +64,9 @@ def make_zip(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="module")
-def module_connection(
-    catalog_server: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A lake for all tests of a module: preparing one takes longer than most of them."""
-    home = tmp_path_factory.mktemp("backfill-lake")
-    database = home.name.replace("-", "_")
-    with psycopg.connect(catalog_server, autocommit=True) as postgres:
-        postgres.execute(f"create database {database}")
-    settings = Settings(home=home, catalog_dsn=make_conninfo(catalog_server, dbname=database))
-    with lake.connect(settings=settings) as connection:
+def module_connection(make_lake: Callable[[str], Settings]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A lake for all tests of a module."""
+    with lake.connect(settings=make_lake("backfill")) as connection:
         yield connection
 
 
