@@ -40,6 +40,11 @@ def pytest_configure() -> None:
     os.environ["COLUMNS"] = "160"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The stream's first: they wait more than they compute, and CI checks types meanwhile."""
+    items.sort(key=lambda item: "streaming" not in item.path.parts)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessPerModule:
     return OneProcessPerModule(config, log)
 

@@ -98,7 +98,7 @@ def _run_beside_a_writer_and_a_reader(settings: Settings, dbt: ResidentDbt, runs
 
 
 def test_dbt_runs_beside_a_writer_and_a_reader(settings: Settings, dbt: ResidentDbt) -> None:
-    _run_beside_a_writer_and_a_reader(settings, dbt, runs=2)
+    _run_beside_a_writer_and_a_reader(settings, dbt, runs=1)
 
 
 @pytest.mark.slow
