@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import polars as pl
 import psycopg
 import pytest
 from dbt.contracts.graph.manifest import Manifest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -27,12 +28,13 @@ _RECORDING = Path(streaming.exchange.__file__).parent / "recordings" / "binance_
 
 
 class OneProcessPerModule(LoadScopeScheduling):
-    """One process for all tests of a module, which share fixtures; the demo's modules together."""
+    """One process for all tests of a module, which share fixtures; some modules share them too."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        shares_the_demo = module.endswith(("/test_demo.py", "/test_dagster_ui.py"))
-        return "demo" if shares_the_demo else module
+        if module.endswith(("/test_demo.py", "/test_dagster_ui.py")):
+            return "demo"
+        return "definitions" if "/defs/" in module else module
 
 
 def pytest_configure() -> None:
@@ -112,19 +114,33 @@ def make_lake(
 
 
 @pytest.fixture(scope="session")
-def make_recorded_lake(
+def recorded_original(
     make_lake: Callable[[str], Settings],
     dbt_manifest: Manifest,
     recorded_trades: pl.DataFrame,
+) -> Settings:
+    """The recorded session and its bars, to be copied: PostgreSQL copies what nobody has open."""
+    settings = make_lake("original")
+    with lake.connect(settings=settings) as connection:
+        connection.register("recorded", recorded_trades.to_arrow())
+        connection.execute("insert into raw.ticks by name select * from recorded")
+    ResidentDbt(settings, manifest=dbt_manifest).run()
+    return settings
+
+
+@pytest.fixture(scope="session")
+def make_recorded_lake(
+    recorded_original: Settings,
+    create_lake: Callable[[str, str], str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Settings]:
-    """Makes a lake, by name, that holds the recorded session and dbt's bars of it."""
+    """Makes a lake, named in part, that holds the recorded session and dbt's bars of it."""
+    source = conninfo_to_dict(recorded_original.catalog_dsn or "")["dbname"]
 
     def make(name: str) -> Settings:
-        settings = make_lake(name)
-        with lake.connect(settings=settings) as connection:
-            connection.register("recorded", recorded_trades.to_arrow())
-            connection.execute("insert into raw.ticks by name select * from recorded")
-        ResidentDbt(settings, manifest=dbt_manifest).run()
+        dsn = create_lake(f"{name}_{next(_numbers)}", str(source))
+        settings = Settings(home=tmp_path_factory.mktemp(name), catalog_dsn=dsn)
+        shutil.copytree(recorded_original.lake_path, settings.lake_path)
         return settings
 
     return make
