@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import duckdb
@@ -117,6 +119,18 @@ def newest_commit(dsn: str, schema_name: str, table: str) -> int | None:
     return None if row is None else row[0]
 
 
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All that is written within is one commit, or nothing if an error leaves it."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
 def _attach(settings: Settings, dsn: str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
     try:
@@ -152,10 +166,9 @@ def _create(settings: Settings, dsn: str) -> None:
             return
         connection = _attach(settings, dsn, read_only=False)
         try:
-            connection.begin()  # one commit: each costs the catalog some forty milliseconds
-            for statement in schema.STATEMENTS:
-                connection.execute(statement)
-            connection.commit()
+            with transaction(connection):  # each commit costs the catalog some forty milliseconds
+                for statement in schema.STATEMENTS:
+                    connection.execute(statement)
             for statement in schema.TABLE_OPTIONS:
                 connection.execute(statement)
         finally:

@@ -80,7 +80,7 @@ _PROVENANCE = """
 
 # What else it takes to recompute a published row (`quant recompute`). At the end of each table, and
 # NULL in rows written before the columns were there.
-_PARAMETERS: Final = {
+PARAMETERS: Final = {
     "read_from": "TIMESTAMP",  # bars were read from here, inclusive
     "read_to": "TIMESTAMP",  # to here, exclusive
     "liquidity_filter": "BOOLEAN",  # whether thin bars were taken out
@@ -89,7 +89,9 @@ _PARAMETERS: Final = {
     "flags_snapshot": "BIGINT",  # newest ticks in the bars that liquidity_flags judged
     "spreads_snapshot": "BIGINT",  # newest ticks in the hourly spreads it judged them by
 }
-_PARAMETER_COLUMNS = ", ".join(f"{name} {kind}" for name, kind in _PARAMETERS.items())
+"""Columns of published statistics that say how their bars were read, in order, with their types."""
+
+_PARAMETER_COLUMNS = ", ".join(f"{name} {kind}" for name, kind in PARAMETERS.items())
 _PUBLISHED: Final = ("pair_snapshots", "adf_snapshots", "correlation_snapshots")
 
 _PAIR_SNAPSHOTS = f"""
@@ -263,7 +265,7 @@ STATEMENTS: Final = (
     *(  # for lakes that are older than the columns
         f"ALTER TABLE analytics.{table} ADD COLUMN IF NOT EXISTS {name} {kind}"
         for table in _PUBLISHED
-        for name, kind in _PARAMETERS.items()
+        for name, kind in PARAMETERS.items()
     ),
     _AGG_TRADES,
     "ALTER TABLE raw.agg_trades SET PARTITIONED BY (year(ts), month(ts), day(ts))",

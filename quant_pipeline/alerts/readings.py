@@ -10,6 +10,7 @@ import duckdb
 
 from quant_pipeline.alerts.rules import STREAM, Observation, Rule
 from quant_pipeline.quality import silence
+from quant_pipeline.research.published import BY_SETTINGS, by_settings
 from quant_pipeline.settings import AlertRule, Pair, Settings
 
 _WEEK = timedelta(days=7)
@@ -41,28 +42,17 @@ def subjects(settings: Settings) -> set[str]:
 def _pair_statistics(
     connection: duckdb.DuckDBPyConnection, settings: Settings, now: datetime
 ) -> Iterable[Observation]:
-    """|z| and the spread's deviation, from the newest published row of each pair and date.
-
-    A researcher's own run with other parameters is not the pair's state.
-    """
+    """|z| and the spread's deviation, from the newest published row of each pair and date."""
     rows = connection.execute(
-        """
+        f"""
         select y, x, day, max(window_end), max(taken_at),
             arg_max(abs(metrics['rolling_zscore']), taken_at),
             arg_max(metrics['spread_sd_bps'], taken_at)
         from lake.analytics.pair_snapshots
-        where venue = ? and timeframe = ? and rolling_window = ?
-            and coalesce(liquidity_filter, false) = ?
-            and coalesce(read_to - read_from, interval 1 day) = interval 1 day and taken_at >= ?
+        where {BY_SETTINGS} and taken_at >= $since
         group by y, x, day order by day
         """,
-        [
-            settings.venue,
-            settings.pair_timeframe,
-            settings.rolling_window,
-            settings.pair_liquidity_filter,
-            now - _WEEK,
-        ],
+        {**by_settings(settings), "since": now - _WEEK},
     ).fetchall()
     for pair in settings.pairs:
         days = [row[3:] for row in rows if Pair(row[0], row[1]) == pair]

@@ -7,8 +7,7 @@ which messages still wait, so a restart raises and sends nothing twice.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -17,6 +16,7 @@ import duckdb
 import polars as pl
 
 from quant_pipeline.alerts.rules import Change, Severity, Transition
+from quant_pipeline.lake import transaction
 
 Delivery = Literal["waiting", "sent", "off"]
 
@@ -106,7 +106,7 @@ def record(
     """
     if not transitions:
         return
-    with _commit(connection):
+    with transaction(connection):
         is_open = open_alerts(connection, venue)
         for each in transitions:
             if each.change is Change.RAISED:
@@ -126,7 +126,7 @@ def retire(
 ) -> None:
     """Close alerts that nothing judges any more; nobody is told."""
     if keys := list(keys):
-        with _commit(connection):
+        with transaction(connection):
             is_open = open_alerts(connection, venue)
             for key in keys:
                 _close(connection, is_open[key], now, None, UNWATCHED, "off")
@@ -162,7 +162,7 @@ def settle(
     """Record what became of messages, in one commit."""
     if not receipts:
         return
-    with _commit(connection):
+    with transaction(connection):
         for receipt in receipts:
             message = receipt.message
             failed = receipt.state == "waiting"
@@ -242,14 +242,3 @@ def _close(
         " cleared_delivery = ? where alert_id = ?",
         [now, value, message, delivery, alert_id],
     )
-
-
-@contextmanager
-def _commit(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.begin()
-    try:
-        yield
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()

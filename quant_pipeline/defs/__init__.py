@@ -72,7 +72,7 @@ def build(settings: Settings, *, reread: Callable[[], Settings] | None = None) -
             schedules.daily_reports(reports_job, settings),
             schedules.daily_pairs(pair_job, settings),
             schedules.maintenance(housekeeping.maintenance, settings),
-            checks.schedule(checks_job, settings),
+            schedules.periodic_checks(checks_job, settings),
         ],
         resources={"lake": Lake(settings, reread), "dbt": dbt.resource(dbt_project)},
         executor=dg.in_process_executor,

@@ -12,7 +12,9 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
 from quant_pipeline.alerts.evaluation import Outcome, evaluate
 from quant_pipeline.alerts.rules import Observation, Severity
+from quant_pipeline.defs.pairs import SNAPSHOTS_KEY
 from quant_pipeline.defs.resources import Lake
+from quant_pipeline.defs.snapshots import ADF_KEY, CORRELATION_KEY
 from quant_pipeline.defs.ticks import TICKS_KEY
 from quant_pipeline.settings import Settings
 
@@ -28,9 +30,9 @@ alerts = dg.AssetSpec(
     deps=[
         TICKS_KEY,
         dg.AssetKey(["bars", "ohlc_5m"]),
-        dg.AssetKey(["analytics", "pair_snapshots"]),
-        dg.AssetKey(["analytics", "adf_snapshots"]),
-        dg.AssetKey(["analytics", "correlation_snapshots"]),
+        SNAPSHOTS_KEY,
+        ADF_KEY,
+        CORRELATION_KEY,
     ],
     group_name="analytics",
     owners=["team:research"],

@@ -11,20 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final
 
 import dagster as dg
 import duckdb
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from quant_pipeline.defs.alerts import ALERTS_KEY
+from quant_pipeline.defs.pairs import SNAPSHOTS_KEY
 from quant_pipeline.defs.resources import Lake
 from quant_pipeline.defs.ticks import TICKS_KEY
 from quant_pipeline.quality import bars, capture, pairs, silence
 from quant_pipeline.quality.finding import Finding
 from quant_pipeline.settings import TIMEFRAME_SECONDS, Settings, Timeframe
 
-PAIRS_KEY: Final = dg.AssetKey(["analytics", "pair_snapshots"])
 _KEYS_LOOKBACK = timedelta(days=2)
 
 
@@ -96,18 +95,6 @@ def job(checks: Sequence[dg.AssetChecksDefinition]) -> UnresolvedAssetJobDefinit
         description="Make every check of ticks, bars, statistics and alerts, in one process.",
         executor_def=dg.in_process_executor,
         tags={"dagster/priority": "-1"},
-    )
-
-
-def schedule(checks_job: UnresolvedAssetJobDefinition, settings: Settings) -> dg.ScheduleDefinition:
-    """Every five minutes, unless the settings say otherwise."""
-    return dg.ScheduleDefinition(
-        name="periodic_checks",
-        job=checks_job,
-        cron_schedule=settings.checks_cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Makes the checks of what changes outside Dagster's runs: ticks, live bars.",
     )
 
 
@@ -207,7 +194,7 @@ def _pairs() -> list[Check]:
     return [
         *_keys("pair_snapshots"),
         Check(
-            PAIRS_KEY,
+            SNAPSHOTS_KEY,
             "both_legs_trade",
             "The legs of each pair trade in the same bars.",
             lambda at: pairs.one_leg_share(
@@ -220,19 +207,10 @@ def _pairs() -> list[Check]:
             ),
         ),
         Check(
-            PAIRS_KEY,
+            SNAPSHOTS_KEY,
             "no_drift",
             "Hedge ratio, half-life and correlation are like those of the days before.",
-            lambda at: pairs.drift(
-                at.connection,
-                at.settings.pairs,
-                venue=at.settings.venue,
-                timeframe=at.settings.pair_timeframe,
-                rolling_window=at.settings.rolling_window,
-                liquidity_filter=at.settings.pair_liquidity_filter,
-                now=at.now,
-                bound_mads=at.settings.check_drift_mads,
-            ),
+            lambda at: pairs.drift(at.connection, at.settings, now=at.now),
         ),
     ]
 

@@ -10,11 +10,18 @@ import dagster as dg
 import duckdb
 from pydantic import Field
 
-from quant_pipeline.defs.metadata import changed_parameters, numeric, report_metadata
+from quant_pipeline.defs.metadata import (
+    changed_parameters,
+    numeric,
+    observation,
+    preview,
+    report_metadata,
+)
 from quant_pipeline.defs.pairs import ANALYTICS_POOL, REPORT_KEY
 from quant_pipeline.defs.partitions import days
 from quant_pipeline.defs.resources import Lake
 from quant_pipeline.defs.snapshots import ADF_KEY, CORRELATION_KEY
+from quant_pipeline.lake import transaction
 from quant_pipeline.settings import Settings, Timeframe
 
 if TYPE_CHECKING:
@@ -106,20 +113,12 @@ def _universe(settings: Settings) -> dg.AssetsDefinition:
             figures["bars_removed"] = sum(bars.liquidity.removed.values())
             if SCAN_KEY in selected and not changed:
                 replace_scan(connection, statistics, now=datetime.now(UTC))
-        if changed:  # seen in the history, but not what the partition is
-            parameters = dg.MetadataValue.json(changed)
-            context.log_event(
-                dg.AssetObservation(
-                    SCAN_KEY,
-                    partition=context.partition_key,
-                    metadata={"parameters": parameters, **figures, "best": _best(statistics)},
-                )
-            )
+        found = {**figures, "best": _best(statistics)}
+        if changed:
+            context.log_event(observation(context, SCAN_KEY, changed, found))
             return
         if SCAN_KEY in selected:
-            yield dg.MaterializeResult(
-                asset_key=SCAN_KEY, metadata={**figures, "best": _best(statistics)}
-            )
+            yield dg.MaterializeResult(asset_key=SCAN_KEY, metadata=found)
         if UNIVERSE_KEY in selected:
             published = page.publish(statistics, lake.settings)
             yield dg.MaterializeResult(
@@ -140,14 +139,13 @@ def replace_scan(
     from quant_pipeline.research import scans
 
     bars = statistics.bars
-    connection.begin()
-    connection.execute(
-        "DELETE FROM analytics.universe_scans"
-        " WHERE venue = ? AND day = ? AND days = ? AND timeframe = ?",
-        [bars.venue, bars.day, bars.days, bars.timeframe],
-    )
-    scans.record(connection, statistics, taken_at=now.astimezone(UTC).replace(tzinfo=None))
-    connection.commit()
+    with transaction(connection):
+        connection.execute(
+            "DELETE FROM analytics.universe_scans"
+            " WHERE venue = ? AND day = ? AND days = ? AND timeframe = ?",
+            [bars.venue, bars.day, bars.days, bars.timeframe],
+        )
+        scans.record(connection, statistics, taken_at=now.astimezone(UTC).replace(tzinfo=None))
 
 
 def _best(statistics: "UniverseStatistics") -> dg.MetadataValue:
@@ -197,7 +195,7 @@ def _symbols(settings: Settings) -> dg.AssetsDefinition:
             published = page.publish(symbol.analyse(bars), lake.settings)
             metadata[name] = dg.MetadataValue.url(published.url)
             metadata[f"{name} headline"] = published.summary.headline
-        metadata |= _preview(published)
+        metadata |= preview(published)
         return dg.MaterializeResult(metadata=metadata)
 
     return symbol_reports
@@ -256,7 +254,7 @@ def _snapshots() -> dg.AssetsDefinition:
             published = page.publish(history, lake.settings)
             metadata[pair.key] = dg.MetadataValue.url(published.url)
             metadata[f"{pair.key} headline"] = published.summary.headline
-            metadata |= _preview(published)
+            metadata |= preview(published)
         return dg.MaterializeResult(metadata=metadata)
 
     return snapshots_report
@@ -285,10 +283,3 @@ def _index() -> dg.AssetsDefinition:
         )
 
     return reports_index
-
-
-def _preview(published: Any) -> dict[str, Any]:
-    """The picture of one page."""
-    if published.preview_url is None:
-        return {}
-    return {"preview": dg.MetadataValue.md(f"![preview]({published.preview_url})")}

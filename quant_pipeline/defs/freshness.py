@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeVar
 import duckdb
 
 from quant_pipeline.defs.partitions import PairDay
+from quant_pipeline.research.published import BY_SETTINGS, by_settings
 from quant_pipeline.settings import Pair, Settings, Timeframe
 
 NEVER: Final = -1
@@ -201,15 +202,8 @@ def published(connection: duckdb.DuckDBPyConnection, settings: Settings) -> dict
     """
     rows = connection.execute(
         "SELECT day, y, x, max(lake_snapshot) FROM analytics.pair_snapshots"
-        " WHERE venue = ? AND timeframe = ? AND rolling_window = ?"
-        " AND coalesce(liquidity_filter, false) = ?"
-        " AND coalesce(read_to - read_from, INTERVAL 1 DAY) = INTERVAL 1 DAY GROUP BY ALL",
-        [
-            settings.venue,
-            settings.pair_timeframe,
-            settings.rolling_window,
-            settings.pair_liquidity_filter,
-        ],
+        f" WHERE {BY_SETTINGS} GROUP BY ALL",
+        by_settings(settings),
     ).fetchall()
     return {PairDay(day, Pair(y, x)).key: snapshot for day, y, x, snapshot in rows}
 

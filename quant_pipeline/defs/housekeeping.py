@@ -2,12 +2,13 @@
 
 # No `from __future__ import annotations` here: Dagster reads the types of parameters.
 
+import math
 import subprocess
 import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from quant_pipeline.defs.resources import Lake
 
@@ -17,6 +18,8 @@ _FINISHED = [
     dg.DagsterRunStatus.CANCELED,
 ]
 _AT_ONCE = 500
+
+_Kind = tuple[str, str]  # job and partition; '' where there is none
 
 
 @dg.op(pool="maintenance")
@@ -62,32 +65,34 @@ def maintenance() -> None:
 
 def replaced_runs(instance: dg.DagsterInstance, *, before: datetime) -> list[str]:
     """Ids of finished runs created before then that a newer success of their kind has replaced."""
-    old = instance.get_run_records(
-        dg.RunsFilter(statuses=_FINISHED, created_before=before), limit=_AT_ONCE, ascending=True
-    )
-    newest = _newest_successes(instance, {_kind(record.dagster_run) for record in old})
-    return [
-        record.dagster_run.run_id
-        for record in old
-        if newest.get(_kind(record.dagster_run), record.dagster_run.run_id)
-        != record.dagster_run.run_id
-    ]
-
-
-def _newest_successes(
-    instance: dg.DagsterInstance, kinds: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], str]:
-    found = {}
-    for job_name, partition in kinds:
-        tags = {"dagster/partition": partition} if partition else {}
-        runs = instance.get_runs(
-            dg.RunsFilter(job_name=job_name, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS]),
-            limit=1,
+    replaced: list[str] = []
+    newest: dict[_Kind, float] = {}
+    cursor: str | None = None
+    while True:
+        page = instance.get_run_records(
+            dg.RunsFilter(statuses=_FINISHED, created_before=before), limit=_AT_ONCE, cursor=cursor
         )
-        if runs:
-            found[job_name, partition] = runs[0].run_id
-    return found
+        if not page:
+            return replaced
+        cursor = page[-1].dagster_run.run_id
+        for record in page:
+            kind = _kind(record.dagster_run)
+            if kind not in newest:
+                newest[kind] = _newest_success(instance, kind)
+            if record.create_timestamp.timestamp() < newest[kind]:
+                replaced.append(record.dagster_run.run_id)
 
 
-def _kind(run: dg.DagsterRun) -> tuple[str, str]:
-    return run.job_name, run.tags.get("dagster/partition", "")
+def _newest_success(instance: dg.DagsterInstance, kind: _Kind) -> float:
+    """When it was created, epoch seconds; before all times if there is none."""
+    job_name, partition = kind
+    tags = {PARTITION_NAME_TAG: partition} if partition else {}
+    records = instance.get_run_records(
+        dg.RunsFilter(job_name=job_name, tags=tags, statuses=[dg.DagsterRunStatus.SUCCESS]),
+        limit=1,
+    )
+    return records[0].create_timestamp.timestamp() if records else -math.inf
+
+
+def _kind(run: dg.DagsterRun) -> _Kind:
+    return run.job_name, run.tags.get(PARTITION_NAME_TAG, "")

@@ -23,9 +23,28 @@ def report_metadata(published: Published) -> dict[str, Any]:
         "report_dialog": dg.MetadataValue.notebook(str(published.html)),
         "headline": published.summary.headline,
     }
-    if published.preview_url is not None:
-        metadata["preview"] = dg.MetadataValue.md(f"![preview]({published.preview_url})")
-    return metadata
+    return metadata | preview(published)
+
+
+def preview(published: Published) -> dict[str, Any]:
+    """The picture of a page."""
+    if published.preview_url is None:
+        return {}
+    return {"preview": dg.MetadataValue.md(f"![preview]({published.preview_url})")}
+
+
+def observation(
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    changed: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+) -> dg.AssetObservation:
+    """A run with other parameters: seen in the asset's history, but not what the asset is."""
+    return dg.AssetObservation(
+        key,
+        partition=context.partition_key if context.has_partition_key else None,
+        metadata={"parameters": dg.MetadataValue.json(dict(changed)), **metadata},
+    )
 
 
 def changed_parameters(config: dg.Config) -> dict[str, Any]:

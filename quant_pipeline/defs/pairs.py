@@ -11,9 +11,10 @@ import duckdb
 from pydantic import Field
 
 from quant_pipeline.code_version import code_version
-from quant_pipeline.defs.metadata import changed_parameters, numeric, report_metadata
+from quant_pipeline.defs.metadata import changed_parameters, numeric, observation, report_metadata
 from quant_pipeline.defs.partitions import PairDay, pair_days
 from quant_pipeline.defs.resources import Lake
+from quant_pipeline.schema import PARAMETERS
 from quant_pipeline.settings import Settings, Timeframe
 
 SNAPSHOTS_KEY = dg.AssetKey(["analytics", "pair_snapshots"])
@@ -82,16 +83,10 @@ def assets(settings: Settings) -> dg.AssetsDefinition:
         for key, metadata in found.items():
             if key not in selected:
                 continue
-            if not changed:
+            if changed:
+                context.log_event(observation(context, key, changed, metadata))
+            else:
                 yield dg.MaterializeResult(asset_key=key, metadata=metadata)
-            else:  # seen in the asset's history, but not what the partition is
-                context.log_event(
-                    dg.AssetObservation(
-                        key,
-                        partition=context.partition_key,
-                        metadata={"parameters": dg.MetadataValue.json(changed), **metadata},
-                    )
-                )
 
     return pair_statistics_and_report
 
@@ -123,10 +118,10 @@ def append_snapshot(
         "code_version": code_version(),
         "day": bars.day,
         "rolling_window": statistics.window,
-        "read_from": bars.window.start,
-        "read_to": bars.window.end,
-        "liquidity_filter": bars.liquidity.applied,
     }
+    parameters = [bars.window.start, bars.window.end, *bars.liquidity.provenance(bars.pair)]
+    made_by = dict(zip(PARAMETERS, parameters, strict=True))
+    of_run |= {name: made_by[name] for name in ("read_from", "read_to", "liquidity_filter")}
     before = connection.execute(
         "SELECT metrics FROM analytics.pair_snapshots WHERE "
         + " AND ".join(f"{name} = ${name}" for name in of_run)
@@ -135,16 +130,18 @@ def append_snapshot(
     ).fetchone()
     if before is not None and _same_numbers(before[0], metrics):
         return False
-    row = of_run | {
-        "taken_at": now.replace(tzinfo=None),
-        "window_start": bars.frame["bucket"][0],
-        "window_end": bars.frame["bucket"][-1],
-        "bars": bars.n,
-        "lake_snapshot": bars.snapshot,
-        "metrics": metrics,
-    }
-    removed = ("liquidity_filter", "removed_y", "removed_x", "flags_snapshot", "spreads_snapshot")
-    row |= dict(zip(removed, bars.liquidity.provenance(bars.pair), strict=True))
+    row = (
+        of_run
+        | made_by
+        | {
+            "taken_at": now.replace(tzinfo=None),
+            "window_start": bars.frame["bucket"][0],
+            "window_end": bars.frame["bucket"][-1],
+            "bars": bars.n,
+            "lake_snapshot": bars.snapshot,
+            "metrics": metrics,
+        }
+    )
     names, values = list(metrics), list(metrics.values())
     columns = [name for name in row if name != "metrics"]
     connection.execute(

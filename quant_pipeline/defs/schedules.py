@@ -3,6 +3,7 @@
 # No `from __future__ import annotations` here: Dagster reads the types of parameters.
 
 from datetime import UTC, date, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -10,6 +11,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from quant_pipeline.defs.partitions import PairDay, add_pairs
 from quant_pipeline.defs.resources import Lake
 from quant_pipeline.settings import Settings
+
+_UTC: dict[str, Any] = {
+    "execution_timezone": "UTC",
+    "default_status": dg.DefaultScheduleStatus.RUNNING,
+}
 
 
 def periodic_snapshots(
@@ -20,9 +26,21 @@ def periodic_snapshots(
         name="periodic_snapshots",
         job=snapshots_job,
         cron_schedule=settings.snapshot_cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Appends ADF and correlation snapshots of every pair to lake.analytics.",
+        **_UTC,
+    )
+
+
+def periodic_checks(
+    checks_job: UnresolvedAssetJobDefinition, settings: Settings
+) -> dg.ScheduleDefinition:
+    """Every check, every five minutes unless the settings say otherwise."""
+    return dg.ScheduleDefinition(
+        name="periodic_checks",
+        job=checks_job,
+        cron_schedule=settings.checks_cron,
+        description="Makes the checks of what changes outside Dagster's runs: ticks, live bars.",
+        **_UTC,
     )
 
 
@@ -35,9 +53,8 @@ def daily_reports(
         name="daily_reports",
         job=reports_job,
         cron_schedule=settings.daily_cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Scans the universe and makes the pages of the UTC date that has just ended.",
+        **_UTC,
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         key = yesterday(context).isoformat()
@@ -55,9 +72,8 @@ def daily_pairs(
         name="daily_pairs",
         job=pair_job,
         cron_schedule=settings.daily_cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Makes the pair reports of the UTC date that has just ended, whole.",
+        **_UTC,
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake]
@@ -76,9 +92,8 @@ def maintenance(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinit
         name="maintenance",
         job=job,
         cron_schedule=settings.maintenance_cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Merges small files, expires old snapshots, removes Dagster's replaced runs.",
+        **_UTC,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from quant_pipeline.defs import freshness, resident
 from quant_pipeline.defs.freshness import NEVER, Backlog, Outcome
@@ -147,7 +148,7 @@ def _outcome(
     if key in unfinished:
         return "unfinished"
     runs = instance.get_runs(
-        dg.RunsFilter(job_name=job_name, tags={"dagster/partition": key}), limit=1
+        dg.RunsFilter(job_name=job_name, tags={PARTITION_NAME_TAG: key}), limit=1
     )
     if not runs:
         return "unfinished"
@@ -157,4 +158,4 @@ def _outcome(
 def _unfinished(instance: dg.DagsterInstance, job_name: str) -> Sequence[str]:
     """Partition keys of the job's runs that have not ended ('' for a run without one)."""
     runs = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_UNFINISHED))
-    return [run.tags.get("dagster/partition", "") for run in runs]
+    return [run.tags.get(PARTITION_NAME_TAG, "") for run in runs]

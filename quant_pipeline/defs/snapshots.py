@@ -10,9 +10,10 @@ import duckdb
 from pydantic import Field
 
 from quant_pipeline.code_version import code_version
-from quant_pipeline.defs.metadata import changed_parameters
+from quant_pipeline.defs.metadata import changed_parameters, observation
 from quant_pipeline.defs.pairs import ANALYTICS_POOL
 from quant_pipeline.defs.resources import Lake
+from quant_pipeline.schema import PARAMETERS
 from quant_pipeline.settings import Pair, Settings, Timeframe, timeframe_seconds
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ CORRELATION_KEY = dg.AssetKey(["analytics", "correlation_snapshots"])
 _PROVENANCE = (
     *("taken_at", "venue", "y", "x", "timeframe", "window_start", "window_end", "bars"),
     *("lake_snapshot", "code_version"),
-)
-_PARAMETERS = (
-    *("read_from", "read_to", "liquidity_filter", "removed_y", "removed_x"),
-    *("flags_snapshot", "spreads_snapshot"),
 )
 
 
@@ -103,14 +100,10 @@ def assets(settings: Settings) -> dg.AssetsDefinition:
         for key, metadata in figures.items():
             if not metadata:
                 continue
-            if not changed:
+            if changed:  # the rows carry their parameters
+                context.log_event(observation(context, key, changed, metadata))
+            else:
                 yield dg.MaterializeResult(asset_key=key, metadata=metadata)
-            else:  # the rows carry their parameters; the asset's own plots stay comparable
-                context.log_event(
-                    dg.AssetObservation(
-                        key, metadata={"parameters": dg.MetadataValue.json(changed), **metadata}
-                    )
-                )
 
     return periodic_snapshots
 
@@ -185,7 +178,7 @@ def _append_correlation(
 def _insert(
     connection: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...], values: list[Any]
 ) -> None:
-    columns = [*_PROVENANCE, *names, *_PARAMETERS]
+    columns = [*_PROVENANCE, *names, *PARAMETERS]
     connection.execute(
         f"INSERT INTO analytics.{table} ({', '.join(columns)})"
         f" VALUES ({', '.join('?' * len(columns))})",

@@ -11,7 +11,8 @@ from typing import Any, Final
 import duckdb
 
 from quant_pipeline.quality.finding import Finding
-from quant_pipeline.settings import Pair, Timeframe
+from quant_pipeline.research.published import BY_SETTINGS, by_settings
+from quant_pipeline.settings import Pair, Settings, Timeframe
 
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "pair_snapshots": ("taken_at", "venue", "y", "x", "timeframe", "day", "rolling_window"),
@@ -100,17 +101,7 @@ def one_leg_share(
     return Finding(True, f"The legs trade in the same {timeframe} bars.", metadata)
 
 
-def drift(
-    connection: duckdb.DuckDBPyConnection,
-    pairs: Sequence[Pair],
-    *,
-    venue: str,
-    timeframe: Timeframe,
-    rolling_window: int,
-    liquidity_filter: bool,
-    now: datetime,
-    bound_mads: float,
-) -> Finding:
+def drift(connection: duckdb.DuckDBPyConnection, settings: Settings, *, now: datetime) -> Finding:
     """Whether the newest hedge ratio, half-life and correlation are like those of the days before.
 
     Each date counts once, by its newest row. The distance is from the median, in units of 1.4826
@@ -118,28 +109,25 @@ def drift(
     """
     rows = connection.execute(
         "select y, x, day, arg_max(metrics, taken_at) from lake.analytics.pair_snapshots"
-        " where venue = ? and timeframe = ? and rolling_window = ?"
-        " and coalesce(liquidity_filter, false) = ?"
-        " and coalesce(read_to - read_from, interval 1 day) = interval 1 day and taken_at >= ?"
-        " group by y, x, day order by day",
-        [venue, timeframe, rolling_window, liquidity_filter, now - _HISTORY],
+        f" where {BY_SETTINGS} and taken_at >= $since group by y, x, day order by day",
+        {**by_settings(settings), "since": now - _HISTORY},
     ).fetchall()
     metadata: dict[str, float | int] = {}
     complaints = []
-    for pair in pairs:
+    for pair in settings.pairs:
         days: list[dict[str, Any]] = [row[3] for row in rows if Pair(row[0], row[1]) == pair]
         for name in _DRIFTING:
             distance = _distance([_scaled(name, day.get(name)) for day in days])
             if distance is None:
                 continue
             metadata[f"{pair.key} {name}_mads"] = round(distance, 3)
-            if distance > bound_mads:
+            if distance > settings.check_drift_mads:
                 complaints.append(f"{pair} {name} {days[-1][name]:.4g}")
     if complaints:
         return Finding(
             False,
             f"Statistics have drifted from their last days: {', '.join(complaints)}"
-            f" (beyond {bound_mads:g} robust deviations).",
+            f" (beyond {settings.check_drift_mads:g} robust deviations).",
             metadata,
         )
     if not metadata:

@@ -122,10 +122,19 @@ def _newest_connections(
 ) -> dict[str, tuple[datetime, str | None]]:
     """When the newest connection that carries a symbol began, and why it ended if it did."""
     rows = connection.execute(
-        "select symbol, max(connected_at), arg_max(coalesce(reason, ''), connected_at) from"
-        " (select unnest(symbols) as symbol, connected_at, reason from lake.raw.capture_sessions"
-        " where venue = ?) group by symbol",
-        [venue],
+        """
+        with newest as (
+            select max(connected_at) as at from lake.raw.capture_sessions where venue = $venue
+        ),
+        recent as (
+            select unnest(symbols) as symbol, connected_at, reason
+            from lake.raw.capture_sessions, newest
+            where venue = $venue and connected_at >= newest.at - $looked_back
+        )
+        select symbol, max(connected_at), arg_max(coalesce(reason, ''), connected_at)
+        from recent group by symbol
+        """,
+        {"venue": venue, "looked_back": LOOKED_BACK},
     ).fetchall()
     return {symbol: (at, reason or None) for symbol, at, reason in rows}
 

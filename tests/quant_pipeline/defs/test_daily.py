@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from quant_pipeline import lake
+from quant_pipeline.defs import housekeeping
 from quant_pipeline.defs.daily import replace_scan
 from quant_pipeline.defs.housekeeping import replaced_runs
 from quant_pipeline.defs.resources import Lake
@@ -79,17 +80,27 @@ def test_the_schedules_ask_for_the_date_that_has_ended(
         assert instance.get_dynamic_partitions("pairs") == ["BTCUSDT-ETHUSDT"]
 
 
-def test_only_runs_that_a_newer_success_replaced_are_removed() -> None:
+def test_only_runs_that_a_newer_success_replaced_are_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(housekeeping, "_AT_ONCE", 2)  # what is kept must not fill every page
+    failing = iter([True, False, False, False, True])
+
     @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
     def some() -> None:
-        pass
+        if next(failing):
+            raise dg.Failure
 
     job = dg.Definitions(assets=[some], jobs=[dg.define_asset_job("work", [some])])
     work = job.resolve_job_def("work")
+    tomorrow, yesterday = (datetime.now(UTC) + timedelta(days=days) for days in (1, -1))
     with dg.DagsterInstance.ephemeral() as instance:
         ids = [
-            work.execute_in_process(instance=instance, partition_key=key).run_id
-            for key in ("a", "b", "a")
+            work.execute_in_process(
+                instance=instance, partition_key=key, raise_on_error=False
+            ).run_id
+            for key in ("a", "a", "b", "a", "a")
         ]
-        assert replaced_runs(instance, before=datetime.now(UTC) + timedelta(days=1)) == [ids[0]]
-        assert replaced_runs(instance, before=datetime.now(UTC) - timedelta(days=1)) == []
+        replaced = replaced_runs(instance, before=tomorrow)
+        assert sorted(replaced) == sorted(ids[:2])  # the newest failure says what is wrong now
+        assert replaced_runs(instance, before=yesterday) == []

@@ -9,7 +9,7 @@ import pytest
 
 from quant_pipeline.quality.finding import Finding
 from quant_pipeline.quality.pairs import drift, one_leg_share, one_row_per_key
-from quant_pipeline.settings import Pair
+from quant_pipeline.settings import Pair, Settings
 
 NOW = datetime.fromisoformat("2024-08-10T12:00")
 PAIR = Pair("AAA", "BBB")
@@ -28,32 +28,25 @@ def _publish(
     )
 
 
-def _drift(connection: duckdb.DuckDBPyConnection, venue: str) -> Finding:
-    return drift(
-        connection,
-        [PAIR],
-        venue=venue,
-        timeframe="1s",
-        rolling_window=60,
-        liquidity_filter=False,
-        now=NOW,
-        bound_mads=6,
-    )
-
-
 def test_a_statistic_far_from_its_days_has_drifted(
-    connection: duckdb.DuckDBPyConnection, venue: str
+    connection: duckdb.DuckDBPyConnection, quality_lake: Settings, venue: str
 ) -> None:
-    assert _drift(connection, venue).description == "Fewer than 5 earlier days to compare with."
+    settings = quality_lake.model_copy(
+        update={"venue": venue, "pairs": (PAIR,), "pair_timeframe": "1s", "rolling_window": 60}
+    )
+    assert (
+        drift(connection, settings, now=NOW).description
+        == "Fewer than 5 earlier days to compare with."
+    )
     for age, beta in enumerate([1.00, 1.01, 0.99, 1.02, 0.98], start=1):
         _publish(connection, venue, age, hedge_ratio=beta, half_life_s=60.0, correlation=None)
     _publish(connection, venue, 0, hedge_ratio=1.01, half_life_s=None, correlation=0.9)
-    usual = _drift(connection, venue)
+    usual = drift(connection, settings, now=NOW)
     assert usual.passed
     assert set(usual.metadata) == {"AAA-BBB hedge_ratio_mads"}  # undefined ones say nothing
     connection.execute("delete from analytics.pair_snapshots where taken_at = ?", [NOW])
     _publish(connection, venue, 0, hedge_ratio=1.5, half_life_s=600.0, correlation=float("nan"))
-    gone = _drift(connection, venue)
+    gone = drift(connection, settings, now=NOW)
     assert not gone.passed
     assert not gone.severe
     assert "AAA/BBB hedge_ratio 1.5, AAA/BBB half_life_s 600" in gone.description
