@@ -36,7 +36,7 @@ def survive(frame: bytes) -> None:
         controls: list[Control] = []
         intake = Intake(VENUE, ("BTCUSDT",), rejects, 0)
         channel = Channel(on_control=controls.append)
-        intake.feed(candidate, 1, channel)
+        intake.feeder(channel)(candidate, 1)
         assert channel.trades + len(controls) + rejects.counts.total() == 1
 
 

@@ -195,8 +195,12 @@ def websockets_json(port: int, trades: int, file: str) -> None:
 def worker(port: int, trades: int, home: str, transport: str) -> None:
     """`quant stream`, ended once all has landed."""
     from quant_pipeline.settings import Settings
+    from streaming.footprint import freeze_startup, keep_pandas_out
+
+    keep_pandas_out()
     from streaming.worker import Worker
 
+    freeze_startup()  # as `quant stream` does
     settings = Settings(
         home=Path(home),
         catalog_dsn=os.environ["BENCH_DSN"],

@@ -22,7 +22,7 @@ import psutil
 
 from quant_pipeline import catalog, lake
 from quant_pipeline.settings import Settings
-from streaming.garbage import freeze_startup
+from streaming.footprint import freeze_startup, keep_pandas_out
 from streaming.verify import verify
 from streaming.worker import Worker
 
@@ -35,7 +35,8 @@ async def measure(settings: Settings, seconds: float) -> None:
     lags: list[float] = []
     memory: list[float] = []
     stop = asyncio.Event()
-    freeze_startup()  # as `quant stream` does
+    keep_pandas_out()  # as `quant stream` does
+    freeze_startup()
     worker = Worker(settings)
     task = asyncio.create_task(worker.run(stop))
     while not worker.trades and not task.done():  # noqa: ASYNC110

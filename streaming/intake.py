@@ -55,7 +55,6 @@ class Records:
 
 
 _RECORD = Struct("<qqqddib")
-_pack = _RECORD.pack
 
 
 class SymbolState:
@@ -110,36 +109,42 @@ class Intake:
     def __len__(self) -> int:
         return len(self._records)
 
-    def feed(self, frame: Frame, received_us: int, channel: Channel) -> None:
-        """Take one frame. Nothing in it can raise."""
-        try:
-            trade = self._decode(frame).data
-            state = self.states[trade.symbol]
-        except DECODE_ERRORS:
-            self._not_a_trade(frame, received_us, channel)
-            return
-        except KeyError:
-            self._rejects.add("unknown symbol", "not one that was subscribed", frame, received_us)
-            return
-        trade_id = trade.trade_id
-        continuity = state.continuity
-        if trade_id == continuity.next_id:
-            continuity.next_id = trade_id + 1
-        elif not self._irregular(state, trade_id, received_us):
+    def feeder(self, channel: Channel) -> Callable[[Frame, int], None]:
+        """What takes the frames of one connection, with their times. Nothing in them can raise."""
+        # Names of a closure, and no call in between: a seventh of what a trade costs.
+        decode, states, pack = self._decode, self.states, _RECORD.pack
+
+        def feed(frame: Frame, received_us: int) -> None:
+            try:
+                trade = decode(frame).data
+                state = states[trade.symbol]
+            except DECODE_ERRORS:
+                self._not_a_trade(frame, received_us, channel)
+                return
+            except KeyError:
+                said = "not one that was subscribed"
+                self._rejects.add("unknown symbol", said, frame, received_us)
+                return
             channel.trades += 1
-            return
-        channel.trades += 1
-        self._add(
-            _pack(
-                trade_id,
-                trade.time,
-                received_us,
-                trade.price,
-                trade.quantity,
-                state.index,
-                trade.is_buyer_maker,
+            trade_id = trade.trade_id
+            continuity = state.continuity
+            if trade_id == continuity.next_id:
+                continuity.next_id = trade_id + 1
+            elif not self._irregular(state, trade_id, received_us):
+                return
+            self._add(
+                pack(
+                    trade_id,
+                    trade.time,
+                    received_us,
+                    trade.price,
+                    trade.quantity,
+                    state.index,
+                    trade.is_buyer_maker,
+                )
             )
-        )
+
+        return feed
 
     def recover(self, symbol: str, trades: Iterable[RestTrade], received_us: int) -> int:
         """Take those REST trades of `symbol` that are missing; how many that were."""
@@ -151,7 +156,7 @@ class Intake:
                 continue
             taken += 1
             self._add(
-                _pack(
+                _RECORD.pack(
                     trade.trade_id,
                     trade.ts_us,
                     received_us,

@@ -126,8 +126,8 @@ class Landing:
             raise
         return True
 
-    # Values stand in the SQL as literals: binding any parameter makes DuckDB import pandas, which
-    # costs two seconds and 70 MB. All are ours: writer ids are hexadecimal, the rest numbers.
+    # Values stand in the SQL as literals. All are ours: writer ids are hexadecimal, the rest
+    # numbers.
 
     def _is_landed(self, connection: duckdb.DuckDBPyConnection, batch: Batch) -> bool:
         found = connection.execute(

@@ -22,7 +22,7 @@ from streaming.clock import Clock
 from streaming.connection import ConnectError, Connection, Transport
 from streaming.flow import Flow
 from streaming.intake import Channel, Intake
-from streaming.venues import Control, Frame, Reply, Shutdown, Venue
+from streaming.venues import Control, Reply, Shutdown, Venue
 
 _log = structlog.get_logger("quant.session")
 
@@ -200,11 +200,7 @@ class Session:
         """Connect and subscribe; raises ConnectError."""
         leg = _Leg(self._clock.now_us())
         leg.channel.on_control = lambda control: self._on_control(leg, control)
-        feed, channel = self._intake.feed, leg.channel
-
-        def on_frame(frame: Frame, received_us: int) -> None:
-            feed(frame, received_us, channel)
-
+        on_frame = self._intake.feeder(leg.channel)
         leg.connection = await self._transport.connect(self._url, on_frame)
         leg.connected_us = self._clock.now_us()
         leg.closed = asyncio.create_task(leg.connection.closed())

@@ -48,7 +48,9 @@ def stream(
 
     Example: QUANT_SYMBOLS=BTCUSDT,ETHUSDT,SOLUSDT quant stream
     """
-    from streaming.garbage import freeze_startup
+    from streaming.footprint import freeze_startup, keep_pandas_out
+
+    keep_pandas_out()
     from streaming.logs import configure
     from streaming.worker import Worker
 

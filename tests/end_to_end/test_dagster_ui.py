@@ -110,6 +110,28 @@ def test_a_partition_shows_its_status_and_its_numbers(watched: Watched) -> None:
     assert watched.problems == []
 
 
+def test_numbers_of_the_runs_are_plotted(watched: Watched) -> None:
+    page = watched.context.new_page()
+    page.goto(f"{watched.address}/assets/analytics/pair_snapshots?view=plots")
+    expect(page.get_by_text("hedge_ratio", exact=True).first).to_be_visible(timeout=_PATIENCE_MS)
+    drawn = page.locator("canvas").first
+    expect(drawn).to_be_visible(timeout=_PATIENCE_MS)
+    assert drawn.evaluate(
+        "canvas => canvas.getContext('2d').getImageData("
+        "0, 0, canvas.width, canvas.height).data.some(value => value > 0)"
+    )
+    assert watched.problems == []
+
+
+def test_checks_tell_what_held(watched: Watched) -> None:
+    page = watched.context.new_page()
+    page.goto(f"{watched.address}/assets/bars/ohlc_1m?view=checks")
+    for check in ("equals_its_ticks", "no_price_jumps"):
+        expect(page.get_by_text(check, exact=True).first).to_be_visible(timeout=_PATIENCE_MS)
+    expect(page.get_by_text("Passed", exact=True).first).to_be_visible(timeout=_PATIENCE_MS)
+    assert watched.problems == []
+
+
 def test_the_landing_page_of_reports_lists_both_days(watched: Watched) -> None:
     page = watched.context.new_page()
     page.goto(f"{watched.address}/reports/")

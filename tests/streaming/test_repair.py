@@ -149,6 +149,6 @@ def test_an_unknown_symbol_and_a_stranger_are_counted_not_stored() -> None:
     frame = (
         b'{"data":{"e":"trade","s":"DOGEUSDT","t":1,"p":"1","q":"1","T":1723161255342,"m":true}}'
     )
-    capture.feed(frame, 1, Channel())
+    capture.feeder(Channel())(frame, 1)
     assert rejects.counts == {"unknown symbol": 1}
     assert len(capture) == 0

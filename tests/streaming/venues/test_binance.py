@@ -171,7 +171,7 @@ def _survives(frame: bytes) -> None:
     controls: list[Control] = []
     intake = Intake(VENUE, ("BTCUSDT",), rejects, 0)
     channel = Channel(on_control=controls.append)
-    intake.feed(frame, 1, channel)
+    intake.feeder(channel)(frame, 1)
     assert channel.trades + len(controls) + rejects.counts.total() == 1
     assert len(intake) == channel.trades
 
