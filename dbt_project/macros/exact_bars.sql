@@ -25,6 +25,11 @@
     {%- set seconds = target.incorporate(path={"identifier": "ohlc_1s"}) -%}
     {#- Where a symbol's history begins, from the smallest table that knows it. -#}
     {%- set hours = load_relation(target.incorporate(path={"identifier": "ohlc_1h"})) -%}
+    {#- As a literal, so that the seconds of older hours are not read. -#}
+    {%- set oldest_newest_hour = run_query(
+        "select cast(time_bucket(interval '1 hour', min(newest)) as varchar) from"
+        ~ " (select max(bucket) as newest from " ~ (hours or target) ~ " group by venue)"
+    ).columns[0].values()[0] -%}
     {%- set revisions = ref('ohlc_revisions') -%}
     {%- set measures = ["open", "high", "low", "close", "volume", "trade_count"] -%}
     insert into {{ revisions }}
@@ -62,8 +67,14 @@
             select *
             from {{ seconds }}
             where
-                bucket >= (select min(hour_start) from newest_hours)
+                {%- if oldest_newest_hour %}
+                bucket >= timestamp '{{ oldest_newest_hour }}'
+                {%- else %}
+                false
+                {%- endif %}
+                {%- if target.identifier != seconds.identifier %}
                 and src_snapshot <= (select max(src_snapshot) from {{ target }})
+                {%- endif %}
         ) as seconds
             on newest_hours.venue = seconds.venue
         group by newest_hours.venue, newest_hours.hour_start

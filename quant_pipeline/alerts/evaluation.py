@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import duckdb
-import polars as pl
 
 from quant_pipeline import catalog, lake
 from quant_pipeline.alerts import delivery, readings, rules, store
 from quant_pipeline.alerts.rules import Change, Observation
 from quant_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _LOCK = "alerts"
 

@@ -10,13 +10,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import duckdb
-import polars as pl
 
 from quant_pipeline.alerts.rules import Change, Severity, Transition
 from quant_pipeline.lake import transaction
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Delivery = Literal["waiting", "sent", "off"]
 

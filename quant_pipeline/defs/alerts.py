@@ -4,10 +4,9 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
-import polars as pl
 from dagster._core.storage.tags import PARTITION_NAME_TAG, WILL_RETRY_TAG
 
 from quant_pipeline.alerts.evaluation import Outcome, evaluate
@@ -17,6 +16,9 @@ from quant_pipeline.defs.resources import Lake
 from quant_pipeline.defs.snapshots import ADF_KEY, CORRELATION_KEY
 from quant_pipeline.defs.ticks import TICKS_KEY
 from quant_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ALERTS_KEY: Final = dg.AssetKey(["analytics", "alerts"])
 
@@ -119,7 +121,7 @@ def metadata(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def table(current: pl.DataFrame) -> str:
+def table(current: "pl.DataFrame") -> str:
     """Open alerts as a markdown table."""
     if current.is_empty():
         return "No alert is open."

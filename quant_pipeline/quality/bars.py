@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import duckdb
-import polars as pl
 
 from quant_pipeline.quality.finding import Finding
 from quant_pipeline.research import reading
@@ -203,6 +202,8 @@ def _compare(
     consumed: int,
 ) -> tuple[int, list[str]]:
     """How many bars there are, and a line for each that differs."""
+    import polars as pl  # slow, and Dagster's processes load this module to know its checks
+
     where = {"venue": venue, "symbol": span.symbol, "start": span.start, "stop": span.stop}
     seconds = TIMEFRAME_SECONDS[timeframe]
     expected = connection.execute(

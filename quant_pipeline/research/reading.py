@@ -6,12 +6,15 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import duckdb
-import polars as pl
 
 from quant_pipeline import lake
 from quant_pipeline.settings import timeframe_seconds
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BAR_COLUMNS = (
     "venue, symbol, bucket, open, high, low, close, volume, quote_volume, buy_volume,"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from quant_pipeline import compaction, lake, maintenance
 from quant_pipeline import settings as settings_module
 from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
+from tests.dbt_project.warehouse import BAR_MODELS
 
 TICKS = """
 insert into raw.ticks
@@ -192,26 +194,26 @@ def test_graces_too_short_for_open_readers_are_refused(name: str, value: float) 
 
 
 WRITER = """
-import sys, time
+import pathlib, sys, time
 from quant_pipeline import lake
 connection = lake.connect()
-rows, deadline = 10, time.monotonic() + float(sys.argv[1])
-while time.monotonic() < deadline:
+rows, stop = 10, pathlib.Path(sys.argv[1])
+while not stop.exists():
     connection.execute(
         "insert into raw.ticks select 'binance', 'BTCUSDT', ? + r,"
         " timestamp '2024-08-08' + interval (? + r) second, now()::timestamp, 60000 + r % 7, 0.5,"
         " r % 2 = 0 from range(20) as t (r)", [rows, rows])
     rows += 20
-    time.sleep(0.02)
+    time.sleep(0.2)
 print(rows)
 """
 
 READER = """
-import sys, time
+import pathlib, sys, time
 from quant_pipeline import lake
 connection = lake.connect(read_only=True)
-reads, deadline = 0, time.monotonic() + float(sys.argv[1])
-while time.monotonic() < deadline:
+reads, stop = 0, pathlib.Path(sys.argv[1])
+while reads < 3 or not stop.exists():
     connection.execute("begin")
     first = connection.execute("select count(*), sum(trade_id) from raw.ticks").fetchone()
     time.sleep(0.7)  # meanwhile files are replaced under this open transaction
@@ -225,11 +227,23 @@ print(reads)
 MAINTAIN = "from quant_pipeline.cli import main; main()"
 
 
+def _maintenance_rounds(settings: Settings) -> int:
+    with psycopg.connect(lake.ensure(settings)) as postgres:
+        row = postgres.execute("select to_regclass('quant_maintenance') is not null").fetchone()
+        if row == (True,):
+            row = postgres.execute("select count(*) from quant_maintenance").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def test_writer_reader_and_dbt_are_not_disturbed_by_maintenance(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, dbt_manifest: Manifest
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    dbt_manifest: Manifest,
+    tmp_path: Path,
 ) -> None:
     """All at once, in their own processes: nobody fails, no row is lost, bars equal a rebuild."""
-    seconds = 12.0
+    stop = tmp_path / "stop"
     environment = os.environ | {
         "QUANT_HOME": str(settings.home),
         "QUANT_CATALOG_DSN": str(settings.catalog_dsn),
@@ -246,17 +260,21 @@ def test_writer_reader_and_dbt_are_not_disturbed_by_maintenance(
 
     dbt = ResidentDbt(settings, manifest=dbt_manifest)
     commit_ticks(connection, 1)
-    dbt.run()
+    dbt.run(select=BAR_MODELS)
+    rounds = _maintenance_rounds(settings)
     connection.close()
-    writer = start("-c", WRITER, str(seconds))
-    reader = start("-c", READER, str(seconds))
+    writer = start("-c", WRITER, str(stop))
+    reader = start("-c", READER, str(stop))
     keeper = start("-c", MAINTAIN, "maintain", "--every", "0.3")
     try:
-        runs = 0
-        while writer.poll() is None:
-            dbt.run()
+        runs, deadline = 0, time.monotonic() + 200
+        while runs < 3 or _maintenance_rounds(settings) < rounds + 3:
+            assert time.monotonic() < deadline
+            assert writer.poll() is None
+            dbt.run(select=BAR_MODELS)
             runs += 1
-        written, _ = writer.communicate()
+        stop.touch()
+        written, _ = writer.communicate(timeout=30)
         reads, reader_errors = reader.communicate(timeout=30)
     finally:
         for process in (writer, reader):
@@ -267,10 +285,10 @@ def test_writer_reader_and_dbt_are_not_disturbed_by_maintenance(
     assert reader.returncode == 0, reader_errors
     assert keeper.returncode == 0, keeper_errors
     merges = [line for line in kept.splitlines() if "files in" in line]
-    assert len(merges) >= 1
-    assert int(reads) >= 1
-    assert runs >= 1
-    dbt.run()
+    assert len(merges) >= 3
+    assert int(reads) >= 3
+    assert runs >= 3
+    dbt.run(select=BAR_MODELS)
     with lake.connect(settings=settings) as fresh:
         stored = fresh.execute(
             "select count(*), count(distinct trade_id) from raw.ticks"
@@ -278,7 +296,7 @@ def test_writer_reader_and_dbt_are_not_disturbed_by_maintenance(
         assert stored == (int(written), int(written))
         bars = "select * exclude (src_snapshot) from bars.ohlc_1m order by all"
         incremental = fresh.execute(bars).fetchall()
-    dbt.run(full_refresh=True)
+    dbt.run(select=BAR_MODELS, full_refresh=True)
     with lake.connect(settings=settings) as fresh:
         assert fresh.execute(bars).fetchall() == incremental
         assert sum(1 for _ in incremental) == -(-int(written) // 60)
