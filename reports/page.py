@@ -25,6 +25,7 @@ import polars.selectors as cs
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from quant_pipeline import memory
 from quant_pipeline.research.outcome import Undefined
 from reports import tables, theme
 from reports.tables import Table
@@ -189,10 +190,13 @@ def section_or_reason(key: str, title: str, build: Callable[[], Section]) -> Sec
 
 def render(page: Page) -> str:
     """The page as HTML. The same page gives the same bytes."""
+    memory.return_freed()  # what computed the page has freed, which V8 cannot use
     charts = list(_charts(page.sections))
     frames = {name: frame for chart in charts for name, frame in chart.frames.items()}
     data = {name: rows(frame) for name, frame in frames.items()}
     drawn = {chart.key: _draw(chart, data) for chart in charts}
+    del data
+    memory.return_freed()
     blocks = [_json_block(f"frame-{name}", _columns(frame)) for name, frame in frames.items()]
     blocks += [_json_block(f"spec-{key}", spec) for key, (spec, _) in drawn.items()]
     blocks.append(_json_block("provenance", _provenance(page.provenance)))

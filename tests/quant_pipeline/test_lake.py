@@ -82,6 +82,40 @@ def test_a_rows_snapshot_tells_when_it_was_committed(settings: Settings) -> None
         assert late.fetchall() == [(2,)]
 
 
+def test_lists_and_maps_that_repeat_are_written_and_merged(settings: Settings) -> None:
+    """A reconnect writes two sessions with the same symbols; pair statistics share their names."""
+    with lake.connect(settings=settings) as connection:
+        for _ in range(2):
+            connection.execute(
+                "INSERT INTO raw.capture_sessions SELECT 's', 'w', 'binance', 'u',"
+                " ['BTCUSDT', 'ETHUSDT'], now()::TIMESTAMP, NULL, NULL, 1 FROM range(5)"
+            )
+            connection.execute(
+                "INSERT INTO analytics.pair_snapshots BY NAME SELECT now()::TIMESTAMP AS taken_at,"
+                " 'binance' AS venue, 'A' AS y, 'B' AS x, '1s' AS timeframe,"
+                " now()::TIMESTAMP AS window_start, now()::TIMESTAMP AS window_end, 1 AS bars,"
+                " 1 AS lake_snapshot, 'c' AS code_version, '2024-08-08' AS day,"
+                " 60 AS rolling_window, map(['a', 'b'], [1.0, 2.0]) AS metrics FROM range(5)"
+            )
+        for schema, table in (("raw", "capture_sessions"), ("analytics", "pair_snapshots")):
+            connection.execute(
+                f"CALL ducklake_merge_adjacent_files('lake', '{table}', schema => '{schema}')"
+            )
+            held = connection.execute(f"SELECT count(*) FROM {schema}.{table}").fetchone()
+            assert held == (10,)
+
+
+def test_ticks_and_bars_are_parquet_2(settings: Settings) -> None:
+    with lake.connect(settings=settings) as connection:
+        _insert(connection, 1, "2024-08-08 12:00:00")
+        connection.execute("CREATE TABLE bars.some AS SELECT * FROM raw.ticks")
+        written = connection.execute(
+            "SELECT DISTINCT format_version FROM parquet_file_metadata(?)",
+            [f"{settings.lake_path}/**/*.parquet"],
+        ).fetchall()
+    assert written == [(2,)]
+
+
 def test_the_lake_follows_a_data_folder_that_was_moved(settings: Settings, tmp_path: Path) -> None:
     with lake.connect(settings=settings) as connection:
         _insert(connection, 1, "2024-08-08 12:00:00")

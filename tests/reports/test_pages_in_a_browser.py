@@ -14,7 +14,10 @@ from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("pair", "symbol", "universe", "snapshots", "quality", "empty", "index")
+PAGES = (
+    *("pair", "symbol", "universe", "snapshots", "quality", "empty", "index"),
+    *("session universe", "session snapshots", "month quality", "month pair", "month symbol"),
+)
 WIDTHS = (375, 768, 1440)
 MARGIN_POINTS = 30
 
@@ -50,9 +53,9 @@ def opened(
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_page_is_quiet_offline_and_fits(
-    browser: Browser, site: Mapping[str, Path], name: str, width: int
+    browser: Browser, pages: Mapping[str, Path], name: str, width: int
 ) -> None:
-    with opened(browser, site[name], width=width) as (page, wrong):
+    with opened(browser, pages[name], width=width) as (page, wrong):
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         charts = page.locator("[data-chart]")
         drawn = page.evaluate("(window.reportCharts || []).length")
@@ -63,10 +66,10 @@ def test_a_page_is_quiet_offline_and_fits(
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_axe_finds_no_violation(
-    browser: Browser, site: Mapping[str, Path], axe: str, name: str, colours: str
+    browser: Browser, pages: Mapping[str, Path], axe: str, name: str, colours: str
 ) -> None:
     width = 375 if colours == "dark" else 1440
-    with opened(browser, site[name], width=width, colours=colours) as (page, _):
+    with opened(browser, pages[name], width=width, colours=colours) as (page, _):
         page.evaluate(axe)
         found: list[dict[str, Any]] = page.evaluate(
             "async () => (await axe.run(document)).violations"
@@ -81,8 +84,8 @@ def test_axe_finds_no_violation(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_printing_cuts_no_table(browser: Browser, site: Mapping[str, Path], name: str) -> None:
-    with opened(browser, site[name]) as (page, wrong):
+def test_printing_cuts_no_table(browser: Browser, pages: Mapping[str, Path], name: str) -> None:
+    with opened(browser, pages[name]) as (page, wrong):
         assert page.pdf(format="A4", prefer_css_page_size=True).startswith(b"%PDF")
         assert page.pdf(format="Letter").startswith(b"%PDF")
         page.emulate_media(media="print")
@@ -106,9 +109,9 @@ def test_printing_cuts_no_table(browser: Browser, site: Mapping[str, Path], name
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("paper", ["A4", "Letter"])
 def test_on_paper_every_table_is_whole(
-    browser: Browser, site: Mapping[str, Path], name: str, paper: str
+    browser: Browser, pages: Mapping[str, Path], name: str, paper: str
 ) -> None:
-    with opened(browser, site[name]) as (page, _):
+    with opened(browser, pages[name]) as (page, _):
         printed = page.pdf(format=paper)
         tables = page.evaluate(
             """() => [...document.querySelectorAll('.table:not(.long)')]
@@ -233,8 +236,8 @@ def test_an_injected_script_does_not_run(
     context.close()
 
 
-def test_pages_stay_small(site: Mapping[str, Path]) -> None:
-    for path in site.values():
+def test_pages_stay_small(pages: Mapping[str, Path]) -> None:
+    for path in pages.values():
         assert path.stat().st_size < 3_000_000, path
 
 
