@@ -25,6 +25,9 @@ from quant_pipeline.settings import ROOT, Settings
 
 PROJECT: Final = ROOT / "dbt_project"
 
+UNCHANGING: Final = ("config.materialized:view", "ohlc_revisions")
+"""Selectors of what a run need not touch once it is there: views, and the table bars append to."""
+
 # A DuckDB instance that raised one of these is dead; the run is repeated once on a fresh one.
 _DEAD_INSTANCE: Final = ("INTERNAL Error", "FATAL Error", "database has been invalidated")
 
@@ -96,7 +99,13 @@ class ResidentDbt:
                 self._manifest = self._parse()
             return self._manifest
 
-    def run(self, *, select: Sequence[str] = (), full_refresh: bool = False) -> Run:
+    def run(
+        self,
+        *,
+        select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        full_refresh: bool = False,
+    ) -> Run:
         """Bring the models up to date with the lake.
 
         Waits while another dbt run holds the lake. Views are created by the first run; later ones
@@ -104,6 +113,7 @@ class ResidentDbt:
 
         Args:
             select: dbt node selectors; all models if empty.
+            exclude: selectors of those to leave out.
             full_refresh: rebuild tables from scratch.
 
         Raises:
@@ -113,7 +123,9 @@ class ResidentDbt:
         if select:
             arguments += ["--select", *select]
         elif self._views_are_current:
-            arguments += ["--exclude", "config.materialized:view", "ohlc_revisions"]
+            exclude = [*exclude, *UNCHANGING]
+        if exclude:
+            arguments += ["--exclude", *exclude]
         if full_refresh:
             arguments.append("--full-refresh")
         try:

@@ -232,6 +232,10 @@ class Settings(BaseSettings):
         default=60.0,
         description="A pair's statistics run once in this many seconds, just after each multiple",
     )
+    liquidity_interval_s: Seconds = Field(
+        default=30.0,
+        description="Kept live, liquidity tables follow once in so many seconds; bars at once",
+    )
     final_after_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0,
         description="A bar is provisional until its venue's trades are this many seconds past it",
