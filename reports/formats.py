@@ -42,6 +42,12 @@ def pvalue(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def p_equals(p: float | None) -> str:
+    """A p-value within a sentence: `p = 0.012`, `p < 0.001`."""
+    text = pvalue(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def bounded_pvalue(p: float | None, low: float, high: float) -> str:
     """A p-value from a table that ends at `low` and `high`: beyond them only a bound is known."""
     if p is None or math.isnan(p):

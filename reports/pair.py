@@ -163,12 +163,12 @@ def verdict(statistics: PairStatistics) -> Markup:
     }
     both, johansen = statistics.engle_granger, statistics.johansen
     evidence = Markup(
-        "<b>{label}:</b> Engle–Granger p = {forward} and {reverse}, Johansen trace {trace} against "
-        "a 5% critical value of {critical}."
+        "<b>{label}:</b> Engle–Granger {forward} and {reverse} the other way round, Johansen "
+        "trace {trace} against a 5% critical value of {critical}."
     ).format(
         label=labels[found.finding],
-        forward=formats.pvalue(both.y_on_x.pvalue),
-        reverse=formats.pvalue(both.x_on_y.pvalue),
+        forward=formats.p_equals(both.y_on_x.pvalue),
+        reverse=formats.p_equals(both.x_on_y.pvalue),
         trace=formats.number(float(johansen.trace[0]), 1),
         critical=formats.number(float(johansen.trace_critical_values[0, 1]), 1),
     )

@@ -126,9 +126,9 @@ def _verdict(history: SnapshotHistory) -> Markup:
     passing = int((spread["pvalue"] < LEVEL).sum())
     return Markup(
         "<b>{passing} of {n} snapshots</b> reject “no cointegration” at 5%; the latest has "
-        "p = {p}. Consecutive windows share bars, so neighbouring snapshots are not independent "
+        "{p}. Consecutive windows share bars, so neighbouring snapshots are not independent "
         "evidence."
-    ).format(passing=passing, n=spread.height, p=formats.pvalue(spread["pvalue"][-1]))
+    ).format(passing=passing, n=spread.height, p=formats.p_equals(spread["pvalue"][-1]))
 
 
 def _history(history: SnapshotHistory) -> Section:

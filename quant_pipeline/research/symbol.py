@@ -143,7 +143,7 @@ def analyse(bars: SymbolBars) -> SymbolStatistics:
     """Compute a symbol's statistics; what the data cannot support is `Undefined`."""
     frame = bars.frame.filter(pl.col("close").is_finite() & (pl.col("close") > 0))
     clock = on_clock(frame, bars.seconds)
-    candles, candle_seconds = _candles(frame)
+    candles, candle_seconds = _candles(frame, bars.seconds)
     ticks = bars.ticks
     return SymbolStatistics(
         bars=bars,
@@ -187,11 +187,13 @@ def on_clock(frame: pl.DataFrame, seconds: int) -> pl.DataFrame:
     ).select(columns)
 
 
-def _candles(frame: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+def _candles(frame: pl.DataFrame, bar_seconds: int) -> tuple[pl.DataFrame, int]:
+    """The bars in candles of a round length that is not shorter than a bar's."""
+    lengths = [seconds for seconds in CANDLE_SECONDS if seconds >= bar_seconds] or [bar_seconds]
     if frame.is_empty():
-        return pl.DataFrame(), CANDLE_SECONDS[0]
+        return pl.DataFrame(), lengths[0]
     span = (frame["bucket"][-1] - frame["bucket"][0]).total_seconds()
-    seconds = next((s for s in CANDLE_SECONDS if span / s <= MAX_CANDLES), CANDLE_SECONDS[-1])
+    seconds = next((s for s in lengths if span / s <= MAX_CANDLES), lengths[-1])
     running = frame.with_columns(
         vwap=pl.col("quote_volume").cum_sum() / pl.col("volume").cum_sum(),
         net_flow=pl.col("quote_volume") * (2 * pl.col("buy_volume") / pl.col("volume") - 1),

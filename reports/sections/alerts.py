@@ -106,7 +106,7 @@ def alerts(statistics: PairStatistics, context: Context) -> list[tuple[str, str]
             (
                 "The correlation of returns changed within the window.",
                 f"{formats.number(test.correlation_before)} before, "
-                f"{formats.number(test.correlation_after)} after, p {formats.pvalue(test.pvalue)}.",
+                f"{formats.number(test.correlation_after)} after, {formats.p_equals(test.pvalue)}.",
             )
         )
     for leg, symbol in (("y", bars.pair.y), ("x", bars.pair.x)):

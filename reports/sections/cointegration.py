@@ -207,7 +207,7 @@ def _residual_note(statistics: PairStatistics, row: str) -> dict[str, str]:
     return {
         row: (
             f"A plain ADF of the same residual (statistic {formats.number(adf.statistic)}, "
-            f"p {formats.pvalue(adf.pvalue)}, {formats.count_of(adf.lags, 'lag')}; critical values "
+            f"{formats.p_equals(adf.pvalue)}, {formats.count_of(adf.lags, 'lag')}; critical values "
             f"{criticals}) takes the slope as known and rejects too often; it is not used for the "
             "verdict."
         )

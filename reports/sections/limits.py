@@ -27,9 +27,10 @@ def _limits(statistics: PairStatistics, context: Context) -> list[str]:
     if bars.n == 0:
         return ["Nothing was computed: the two legs have no bar in common on this date."]
     covered = bars.n * bars.seconds
-    share = covered / 86_400
+    share = covered / (86_400 * bars.days)
+    dates = "the date" if bars.days == 1 else f"its {bars.days} dates"
     items = [
-        f"The window covers {formats.duration(covered)}, {formats.percent(share)} of the date. "
+        f"The window covers {formats.duration(covered)}, {formats.percent(share)} of {dates}. "
         "Nothing here extrapolates beyond it.",
         "Slopes, means and deviations are fitted on the window they describe, except where "
         "“trailing” is said.",

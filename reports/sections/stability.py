@@ -42,10 +42,10 @@ def _breakdown(statistics: PairStatistics) -> str:
     if test.pvalue < LEVEL:
         at = statistics.bars.frame["bucket"][int(test.break_index or 0)]
         return (
-            f"The correlation of returns changed (p {formats.pvalue(test.pvalue)}), most visibly "
+            f"The correlation of returns changed ({formats.p_equals(test.pvalue)}), most visibly "
             f"at {formats.clock(at)}."
         )
-    return f"No change in the correlation of returns was found (p {formats.pvalue(test.pvalue)})."
+    return f"No change in the correlation of returns was found ({formats.p_equals(test.pvalue)})."
 
 
 def _chart(statistics: PairStatistics, stretches: pl.DataFrame) -> Chart:

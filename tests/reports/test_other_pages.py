@@ -9,13 +9,15 @@ import numpy as np
 import polars as pl
 
 from quant_pipeline import lake, reconcile
-from quant_pipeline.research import quality, snapshots, universe
+from quant_pipeline.research import pair, quality, snapshots, symbol, universe
 from quant_pipeline.settings import Pair, Settings
 from reports import formats
+from reports import pair as pair_page
 from reports import quality as quality_page
 from reports import snapshots as snapshots_page
 from reports import universe as universe_page
 from reports.context import Context
+from tests.reports.markets import pair_of_month, symbol_of_month
 from tests.reports.page_tables import read_tables
 
 CONTEXT = Context(code_version="0.0.0")
@@ -67,6 +69,14 @@ def test_the_ranked_pairs_are_the_scans() -> None:
     assert formats.number(best["statistic"]) in html
     assert "of 30 tests would look significant" in visible(html)
     assert universe_page.preview(statistics).startswith("<svg")  # type: ignore[union-attr]
+
+
+def test_a_month_of_hours_is_told_in_hours_and_dates() -> None:
+    hourly = symbol.analyse(symbol_of_month())
+    assert hourly.candle_seconds == 3600  # never shorter than a bar
+    text = visible(pair_page.render(pair.analyse(pair_of_month(), window=60), CONTEXT))
+    assert "100.0% of its 30 dates" in text
+    assert "Engle–Granger p &lt; 0.001 and p &lt; 0.001 the other way round" in text
 
 
 def test_a_universe_of_one_says_so() -> None:
