@@ -128,6 +128,7 @@ def _ticks(quality: CaptureQuality) -> Section:
             "stub": row["symbol"],
             "trades": formats.count(row["trades"]),
             "missing": formats.count(row["missing"]),
+            "holes": formats.count(row["venue_holes"]),
             "twice": formats.count(row["rows"] - row["trades"]),
             "first": formats.clock(row["first_ts"]),
             "last": formats.clock(row["last_ts"]),
@@ -146,6 +147,11 @@ def _ticks(quality: CaptureQuality) -> Section:
         columns=[
             Column("trades", "Trades"),
             Column("missing", "Missing ids"),
+            Column(
+                "holes",
+                "Venue’s holes",
+                footnote="Ids that the exchange’s own history skips: nothing is missing there.",
+            ),
             Column(
                 "twice",
                 "Landed twice",

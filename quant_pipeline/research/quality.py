@@ -20,7 +20,8 @@ class CaptureQuality:
         venue: exchange.
         day: UTC date.
         ticks: per symbol `trades` (each id once), `rows` (as landed), `first_id, last_id, missing`
-            (ids between them that are absent), `first_ts, last_ts`, `longest_silence_s`,
+            (ids between them that are absent though the venue has them), `venue_holes` (absent ids
+            that the venue has not either), `first_ts, last_ts`, `longest_silence_s`,
             `delay_median_ms, delay_p99_ms` from exchange to reception.
         sessions: capture sessions that touch the date.
         gaps: capture gaps detected on the date, with their fate.
@@ -44,7 +45,9 @@ class CaptureQuality:
 
     @property
     def missing(self) -> int:
-        """Trade ids that are absent between the first and the last of each symbol."""
+        """Trade ids that are absent between the first and the last of each symbol, but for those
+        that the venue itself has not.
+        """
         return int(self.ticks["missing"].sum())
 
     @property
@@ -94,7 +97,8 @@ def _ticks(
         with landed as (
             select symbol, trade_id, ts, received_at
             from lake.raw.ticks
-            where venue = ? and symbol in (select unnest(?)) and ts >= ? and ts < ?
+            where venue = $venue and symbol in (select unnest($symbols))
+                and ts >= $start and ts < $end
         ),
         trades as (
             select symbol, trade_id, min(ts) as ts, min(received_at) as received_at
@@ -103,22 +107,60 @@ def _ticks(
         silences as (
             select *, ts - lag(ts) over (partition by symbol order by ts, trade_id) as silence
             from trades
+        ),
+        holes as (
+            select distinct symbol, first_id, last_id, max(last_id) over (
+                partition by symbol order by first_id, last_id
+                rows between unbounded preceding and 1 preceding
+            ) as covered
+            from lake.raw.capture_gaps where venue = $venue and status = 'venue_hole'
+        ),
+        spans as (  -- holes less what earlier ones cover
+            select symbol, greatest(first_id, coalesce(covered + 1, first_id)) as first_id, last_id
+            from holes where last_id > coalesce(covered, first_id - 1)
+        ),
+        symbols as (
+            select
+                symbol,
+                count(*) as trades,
+                min(trade_id) as first_id,
+                max(trade_id) as last_id,
+                max(trade_id) - min(trade_id) + 1 - count(*) as absent,
+                min(ts) as first_ts,
+                max(ts) as last_ts,
+                epoch(max(silence)) as longest_silence_s,
+                median(epoch_ms(received_at) - epoch_ms(ts)) as delay_median_ms,
+                quantile_cont(epoch_ms(received_at) - epoch_ms(ts), 0.99) as delay_p99_ms
+            from silences group by symbol
+        ),
+        known as (
+            select symbol, sum(greatest(
+                least(spans.last_id, symbols.last_id)
+                - greatest(spans.first_id, symbols.first_id) + 1, 0
+            )) as ids
+            from spans join symbols using (symbol) group by symbol
         )
         select
             symbol,
-            count(*) as trades,
-            (select count(*) from landed where landed.symbol = silences.symbol) as rows,
-            min(trade_id) as first_id,
-            max(trade_id) as last_id,
-            max(trade_id) - min(trade_id) + 1 - count(*) as missing,
-            min(ts) as first_ts,
-            max(ts) as last_ts,
-            epoch(max(silence)) as longest_silence_s,
-            median(epoch_ms(received_at) - epoch_ms(ts)) as delay_median_ms,
-            quantile_cont(epoch_ms(received_at) - epoch_ms(ts), 0.99) as delay_p99_ms
-        from silences group by symbol order by symbol
+            trades,
+            (select count(*) from landed where landed.symbol = symbols.symbol) as rows,
+            first_id,
+            last_id,
+            cast(absent - least(coalesce(known.ids, 0), absent) as bigint) as missing,
+            cast(least(coalesce(known.ids, 0), absent) as bigint) as venue_holes,
+            first_ts,
+            last_ts,
+            longest_silence_s,
+            delay_median_ms,
+            delay_p99_ms
+        from symbols left join known using (symbol) order by symbol
         """,
-        [where.venue, list(symbols), where.start, where.end],
+        {
+            "venue": where.venue,
+            "symbols": list(symbols),
+            "start": where.start,
+            "end": where.end,
+        },
     ).pl()
 
 

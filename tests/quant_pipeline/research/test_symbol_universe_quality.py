@@ -139,6 +139,24 @@ def test_capture_quality_counts_what_is_missing_and_what_landed_twice(
     assert state.metrics()["missing_ids"] == 2
 
 
+def test_what_the_venue_itself_skips_is_not_missing(settings: Settings) -> None:
+    with lake.connect(settings=settings) as connection:
+        connection.execute(
+            "insert into raw.ticks select 'binance', 'BTCUSDT', unnest([1, 2, 6]), ?, ?, 1.0, 1.0,"
+            " false",
+            [START, START],
+        )
+        for first, last in ((3, 4), (4, 4), (3, 4), (40, 50)):  # as two workers would record them
+            connection.execute(
+                "insert into raw.capture_gaps values"
+                " ('binance', 'BTCUSDT', ?, ?, ?, 'reconnect', 'venue_hole', null, 0)",
+                [first, last, START],
+            )
+        state = quality.load(connection, venue="binance", symbols=["BTCUSDT"], day=DAY)
+    row = state.ticks.row(0, named=True)
+    assert (row["trades"], row["missing"], row["venue_holes"]) == (3, 1, 2)
+
+
 def test_a_change_of_regime_is_where_snapshots_fall_on_different_sides() -> None:
     times = [START + dt.timedelta(hours=hour) for hour in range(4)]
     tests = pl.DataFrame(
