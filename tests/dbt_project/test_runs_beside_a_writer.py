@@ -56,14 +56,14 @@ def _read(settings: Settings, done: multiprocessing.synchronize.Event) -> None:
             seen = row[0]
 
 
-def _start(settings: Settings) -> subprocess.Popen[str]:
+def _start(settings: Settings, *options: str) -> subprocess.Popen[str]:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
         "QUANT_HOME": str(settings.home),
         "QUANT_CATALOG_DSN": settings.catalog_dsn or "",
     }
     generated = ("--target-path", str(settings.home / "t"), "--log-path", str(settings.home / "l"))
     return subprocess.Popen(
-        [_DBT, "run", "--select", *BAR_MODELS, *generated],
+        [_DBT, "run", "--select", *BAR_MODELS, *generated, *options],
         cwd=PROJECT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -82,8 +82,9 @@ def _run_beside_a_writer_and_a_reader(settings: Settings, dbt: ResidentDbt, runs
     ]
     for process in processes:
         process.start()
-    for _ in range(runs):
-        shell = _start(settings)
+    for number in range(runs):
+        rebuild = ("--full-refresh",) if number % 5 == 4 else ()  # under a writer's feet, too
+        shell = _start(settings, *rebuild)
         output, _ = shell.communicate()
         assert shell.returncode == 0, output[-3000:]
     done.set()

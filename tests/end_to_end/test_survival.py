@@ -71,7 +71,7 @@ class Orchestration:
             self.process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(60)
-        for child in [*children, psutil.Process()][:-1]:
+        for child in children:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
         self.process.wait(30)

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import psycopg
 import pytest
+from dbt.cli.main import dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 
 from quant_pipeline import dbt_plugin, lake
@@ -64,6 +66,29 @@ def _is_free(settings: Settings) -> bool:
     with psycopg.connect(lake.ensure(settings), autocommit=True) as connection:
         row = connection.execute("select pg_try_advisory_lock(hashtext('dbt'))").fetchone()
     return row == (True,)
+
+
+def test_a_run_whose_duckdb_died_is_made_again_on_a_fresh_one(
+    settings: Settings, dbt: ResidentDbt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As "value count mismatch", which DuckDB raised within a merge, leaves an instance."""
+    real, asked = dbt._invoke, []
+
+    def invoke(arguments: Sequence[str]) -> dbtRunnerResult:
+        asked.append(list(arguments))
+        if len(asked) == 1:
+            died = duckdb.InternalException("INTERNAL Error: value count mismatch")
+            return dbtRunnerResult(success=False, exception=died)
+        return real(arguments)
+
+    with lake.connect(settings=settings) as connection:
+        connection.execute(_TICK, [1, 1])
+    monkeypatch.setattr(dbt, "_invoke", invoke)
+    dbt.run(select=["+ohlc_1m"])
+    assert len(asked) == 2
+    assert asked[0] == asked[1]
+    with lake.connect(settings=settings) as connection:
+        assert connection.execute("select count(*) from bars.ohlc_1m").fetchone() == (1,)
 
 
 def test_the_lock_and_duckdb_are_given_back_after_each_run(
