@@ -68,8 +68,10 @@ def install() -> None:
     download_notebook = DagsterWebserver.download_notebook
 
     def routes_with_reports(self: Any) -> list[BaseRoute]:
+        from reports import publishing
+
         folder = settings.get().reports_dir
-        folder.mkdir(parents=True, exist_ok=True)
+        publishing.ensure_latest(settings.get())
         routes: list[BaseRoute] = build_static_routes(self)  # type: ignore[no-untyped-call]
         return [Mount(MOUNT, ReportFiles(directory=folder, html=True)), *routes]
 

@@ -3,6 +3,7 @@
     pair/BTCUSDT-ETHUSDT/2024-08-08.html   the page
     pair/BTCUSDT-ETHUSDT/2024-08-08.svg    its preview
     pair/BTCUSDT-ETHUSDT/2024-08-08.json   its headline and figures, which the index is built from
+    pair/latest.svg                        the preview of the latest date
     index.html                             the latest of each, and the archive
 
 Files appear whole or not at all, so a reader never sees half a page.
@@ -28,6 +29,12 @@ from reports.context import Previous
 Kind = Literal["pair", "symbol", "universe", "snapshots", "quality"]
 
 INDEX: Final = "index.html"
+LATEST: Final = "latest.svg"
+KINDS_WITH_PREVIEW: Final[tuple[Kind, ...]] = ("pair", "symbol", "universe")
+_NO_REPORT: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="420" height="40"><text y="25" fill="#777"'
+    ' font-family="sans-serif" font-size="13">There is no report yet.</text></svg>'
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -90,6 +97,9 @@ def publish(
 ) -> Published:
     """Write a page, its preview and its summary, and rebuild the index.
 
+    The preview of a kind's latest date is also at an address that does not change, `latest.svg`;
+    but for a subject with a dot, which is a page with parameters of its own.
+
     Args:
         settings: tells the folder.
         kind: kind of page, the first folder.
@@ -109,8 +119,19 @@ def publish(
         if preview is not None:
             _write(drawing, preview)
         _write(folder / f"{stem}.json", _dumped(summary))
+        dates = [item.summary.date for item in published(settings) if item.kind == kind]
+        if preview is not None and summary.date >= max(dates) and "." not in subject:
+            _write(settings.reports_dir / kind / LATEST, preview)
         _rebuild_index(settings)
     return Published(page, drawing if preview is not None else None, kind, subject, summary)
+
+
+def ensure_latest(settings: Settings) -> None:
+    """Give every kind with a preview a `latest.svg`, which says so until there is a report."""
+    for kind in KINDS_WITH_PREVIEW:
+        path = settings.reports_dir / kind / LATEST
+        if not path.exists():
+            _write(path, _NO_REPORT)
 
 
 def published(settings: Settings) -> Iterator[Published]:

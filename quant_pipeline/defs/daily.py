@@ -12,6 +12,7 @@ from pydantic import Field
 
 from quant_pipeline.defs.metadata import (
     changed_parameters,
+    latest,
     numeric,
     observation,
     preview,
@@ -78,7 +79,8 @@ def _universe(settings: Settings) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 UNIVERSE_KEY,
                 deps=[SCAN_KEY],
-                description="The universe report: the scan, the correlations and the movers.",
+                description="The universe report: the scan, the correlations and the movers."
+                + latest("universe"),
                 group_name="reports",
                 owners=_OWNERS,
                 kinds=_KINDS,
@@ -170,7 +172,8 @@ def _symbols(settings: Settings) -> dg.AssetsDefinition:
         deps=[dg.AssetKey(["bars", f"ohlc_{settings.pair_timeframe}_live"])],
         partitions_def=days(settings),
         pool=ANALYTICS_POOL,
-        description="The symbol reports: one page for each captured symbol and date.",
+        description="The symbol reports: one page for each captured symbol and date."
+        + latest("symbol"),
         group_name="reports",
         owners=_OWNERS,
         kinds=_KINDS,

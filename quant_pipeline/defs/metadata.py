@@ -26,6 +26,11 @@ def report_metadata(published: Published) -> dict[str, Any]:
     return metadata | preview(published)
 
 
+def latest(kind: str) -> str:
+    """Markdown for an asset's description: the preview of the newest page, one click from all."""
+    return f"\n\n[![the latest report](/reports/{kind}/latest.svg)](/reports/)"
+
+
 def preview(published: Published) -> dict[str, Any]:
     """The picture of a page."""
     if published.preview_url is None:

@@ -11,7 +11,13 @@ import duckdb
 from pydantic import Field
 
 from quant_pipeline.code_version import code_version
-from quant_pipeline.defs.metadata import changed_parameters, numeric, observation, report_metadata
+from quant_pipeline.defs.metadata import (
+    changed_parameters,
+    latest,
+    numeric,
+    observation,
+    report_metadata,
+)
 from quant_pipeline.defs.partitions import PairDay, pair_days
 from quant_pipeline.defs.resources import Lake
 from quant_pipeline.schema import PARAMETERS
@@ -185,7 +191,8 @@ def _specs(settings: Settings) -> list[dg.AssetSpec]:
             group_name="reports",
             owners=["team:research"],
             kinds={"html", "altair"},
-            description="The pair report: one self-contained page for each pair and date.",
+            description="The pair report: one self-contained page for each pair and date."
+            + latest("pair"),
             skippable=True,
         ),
     ]

@@ -76,6 +76,10 @@ def test_the_report_is_one_click_from_its_asset_with_a_preview(watched: Watched)
     expect(preview).to_be_visible(timeout=_PATIENCE_MS)
     assert preview.evaluate("image => image.complete && image.naturalWidth > 100")
 
+    newest = page.locator("img[alt='the latest report']").first  # in the description
+    expect(newest).to_be_visible(timeout=_PATIENCE_MS)
+    assert newest.evaluate("image => image.complete && image.naturalWidth > 300")
+
     link = page.get_by_role("link", name="/reports/pair/BTCUSDT-ETHUSDT/").first
     with watched.context.expect_page() as opened:
         link.click()
@@ -112,13 +116,13 @@ def test_a_partition_shows_its_status_and_its_numbers(watched: Watched) -> None:
 
 def test_numbers_of_the_runs_are_plotted(watched: Watched) -> None:
     page = watched.context.new_page()
-    page.goto(f"{watched.address}/assets/analytics/pair_snapshots?view=plots")
-    expect(page.get_by_text("hedge_ratio", exact=True).first).to_be_visible(timeout=_PATIENCE_MS)
-    drawn = page.locator("canvas").first
-    expect(drawn).to_be_visible(timeout=_PATIENCE_MS)
-    assert drawn.evaluate(
-        "canvas => canvas.getContext('2d').getImageData("
-        "0, 0, canvas.width, canvas.height).data.some(value => value > 0)"
+    page.goto(f"{watched.address}/assets/analytics/pair_snapshots")
+    page.get_by_role("button", name="Plots").click()
+    page.get_by_role("button", name="Events").click()
+    expect(page.locator("canvas").nth(10)).to_be_visible(timeout=_PATIENCE_MS)
+    assert page.locator("canvas").first.evaluate(
+        "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)"
+        ".data.some(value => value > 0)"
     )
     assert watched.problems == []
 

@@ -249,6 +249,27 @@ def test_publishing_writes_page_preview_and_index(
     assert not [path for path in settings.reports_dir.rglob(".*") if path.name != ".lock"]
 
 
+def test_the_latest_preview_keeps_its_address(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    latest = settings.reports_dir / "pair" / publishing.LATEST
+    publishing.ensure_latest(settings)
+    assert "no report yet" in latest.read_text("utf-8")
+    for subject, days, drawing, shown in (
+        ("A-B", 1, "<svg>first</svg>", "first"),
+        ("A-B", 3, "<svg>newest</svg>", "newest"),
+        ("C-D", 2, "<svg>older</svg>", "newest"),
+        ("A-B.timeframe-1m", 4, "<svg>experiment</svg>", "newest"),
+    ):
+        summary = publishing.Summary("x", DAY + dt.timedelta(days=days), "x", "x", 1)
+        publishing.publish(
+            settings, kind="pair", subject=subject, html="", summary=summary, preview=drawing
+        )
+        publishing.ensure_latest(settings)
+        assert shown in latest.read_text("utf-8")
+
+
 def test_a_subject_that_is_a_path_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     summary = publishing.Summary("x", DAY, "x", "x", 1)
