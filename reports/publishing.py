@@ -16,7 +16,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -119,10 +119,11 @@ def publish(
         if preview is not None:
             _write(drawing, preview)
         _write(folder / f"{stem}.json", _dumped(summary))
-        dates = [item.summary.date for item in published(settings) if item.kind == kind]
-        if preview is not None and summary.date >= max(dates) and "." not in subject:
+        pages = list(published(settings))
+        newest = max(item.summary.date for item in pages if item.kind == kind)
+        if preview is not None and summary.date >= newest and "." not in subject:
             _write(settings.reports_dir / kind / LATEST, preview)
-        _rebuild_index(settings)
+        _write_index(settings, pages)
     return Published(page, drawing if preview is not None else None, kind, subject, summary)
 
 
@@ -160,14 +161,14 @@ def previous(settings: Settings, *, kind: Kind, subject: str, before: dt.date) -
 def rebuild_index(settings: Settings) -> Path:
     """Write the index anew and return its path."""
     with _lock(settings):
-        return _rebuild_index(settings)
+        return _write_index(settings, list(published(settings)))
 
 
-def _rebuild_index(settings: Settings) -> Path:
+def _write_index(settings: Settings, pages: Sequence[Published]) -> Path:
     from reports import index
 
     path = settings.reports_dir / INDEX
-    _write(path, index.render(list(published(settings)), settings.reports_dir))
+    _write(path, index.render(pages, settings.reports_dir))
     return path
 
 

@@ -58,8 +58,7 @@ def positions(
     return found
 
 
-# Values stand in the SQL as literals, which let DuckLake leave out files by their statistics. All
-# are validated: our venue, symbols of [A-Z0-9].
+# Values stand in the SQL as literals. All are validated: our venue, symbols of [A-Z0-9].
 
 
 def _positions(

@@ -17,9 +17,8 @@ from scipy import optimize
 from quant_pipeline.analytics._inputs import FloatArray, as_pair
 from quant_pipeline.analytics._regression import ols
 
-_CHUNK = (
-    4096  # observations whose results are Python floats at a time: they take five times as much
-)
+_CHUNK = 4096
+"""Observations whose results are Python floats at a time, which take five times the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

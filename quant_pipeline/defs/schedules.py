@@ -22,26 +22,16 @@ def periodic_snapshots(
     snapshots_job: UnresolvedAssetJobDefinition, settings: Settings
 ) -> dg.ScheduleDefinition:
     """Stationarity and correlation snapshots, hourly unless the settings say otherwise."""
-    return dg.ScheduleDefinition(
-        name="periodic_snapshots",
-        job=snapshots_job,
-        cron_schedule=settings.snapshot_cron,
-        description="Appends ADF and correlation snapshots of every pair to lake.analytics.",
-        **_UTC,
-    )
+    said = "Appends ADF and correlation snapshots of every pair to lake.analytics."
+    return _by_clock("periodic_snapshots", snapshots_job, settings.snapshot_cron, said)
 
 
 def periodic_checks(
     checks_job: UnresolvedAssetJobDefinition, settings: Settings
 ) -> dg.ScheduleDefinition:
     """Every check, every five minutes unless the settings say otherwise."""
-    return dg.ScheduleDefinition(
-        name="periodic_checks",
-        job=checks_job,
-        cron_schedule=settings.checks_cron,
-        description="Makes the checks of what changes outside Dagster's runs: ticks, live bars.",
-        **_UTC,
-    )
+    said = "Makes the checks of what changes outside Dagster's runs: ticks, live bars."
+    return _by_clock("periodic_checks", checks_job, settings.checks_cron, said)
 
 
 def daily_reports(
@@ -88,12 +78,19 @@ def daily_pairs(
 
 def maintenance(job: dg.JobDefinition, settings: Settings) -> dg.ScheduleDefinition:
     """Housekeeping of the lake and of Dagster's own history."""
+    said = "Merges small files, expires old snapshots, removes Dagster's replaced runs."
+    return _by_clock("maintenance", job, settings.maintenance_cron, said)
+
+
+def _by_clock(
+    name: str,
+    job: dg.JobDefinition | UnresolvedAssetJobDefinition,
+    cron: str,
+    description: str,
+) -> dg.ScheduleDefinition:
+    """A schedule of one run at each tick of the cron."""
     return dg.ScheduleDefinition(
-        name="maintenance",
-        job=job,
-        cron_schedule=settings.maintenance_cron,
-        description="Merges small files, expires old snapshots, removes Dagster's replaced runs.",
-        **_UTC,
+        name=name, job=job, cron_schedule=cron, description=description, **_UTC
     )
 
 
