@@ -67,7 +67,8 @@
 
 {#
   `trades` by second, volumes in whole units of 1e-8 (sums of whole numbers do not depend on their
-  order) that each fit an `integer`; if not, or if a trade may be there twice, not is_certain.
+  order) that each fit an `integer`; if not, or if a trade may be there twice, not is_certain. A trade
+  whose amounts do not fit has no bit, so one test tells both.
 #}
 {% macro _grouped_seconds(trades, integer) -%}
     select
@@ -85,9 +86,16 @@
         min(place) as first_place,
         max(place) as last_place,
         max(landed_snapshot) as src_snapshot,
-        bit_count(bit_or(cast(1 as ubigint) << cast(trade_id & 63 as ubigint))) = count(*)
-        and count(units) = count(*)
-        and count(quote_units) = count(*) as is_certain
+        coalesce(
+            bit_count(
+                bit_or(
+                    case
+                        when units is not null and quote_units is not null
+                            then cast(1 as ubigint) << cast(trade_id & 63 as ubigint)
+                    end
+                )
+            ), 0
+        ) = count(*) as is_certain
     from (
         select
             *,

@@ -60,10 +60,11 @@ def test_crowded_seconds_with_copies_and_amounts_beyond_64_bits_are_exact(
         ts=pl.col("ts").first() + pl.duration(microseconds=pl.row_index() // 3)
     )
     huge = eth.tail(3).with_columns(quantity=pl.Series([2e11, 0.5, 3e-8]))
+    lone = huge.head(1).with_columns(pl.col("trade_id") + 1_000, pl.col("ts").dt.offset_by("1h"))
     copies = pl.concat([crowded[::7], huge]).with_columns(
         received_at=pl.col("received_at") + pl.duration(seconds=1)
     )
-    ticks = pl.concat([crowded.head(297), huge])
+    ticks = pl.concat([crowded.head(297), huge, lone])
     land(settings, ticks, copies.head(20))
     dbt.run(select=BAR_MODELS)
     land(settings, copies)
