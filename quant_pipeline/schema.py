@@ -10,6 +10,9 @@ VERSION: Final = 7
 WORKER_STOPPED: Final = "worker stopped"
 """`reason` of a capture session whose worker was told to stop; any other is a loss or a renewal."""
 
+MAX_AMOUNT: Final = 1e14
+"""Prices and quantities are below this, so that sums of whole 1e-8 units of quote fit 128 bits."""
+
 _TICKS = """
 CREATE TABLE IF NOT EXISTS raw.ticks (
     venue          VARCHAR   NOT NULL,

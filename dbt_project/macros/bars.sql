@@ -3,13 +3,13 @@
 
   All ticks are grouped in one pass, as if no trade were there twice and every number small, and each
   second says whether that was so. A bit per trade id, taken modulo 64: as many bits as rows tell that
-  all ids differ. Seconds in doubt (copies, more than 64 trades, amounts beyond a 64-bit number of
-  units) are made again from their distinct trades. So a rebuild does not group every trade by its id,
-  which costs several times the rest.
+  all ids differ. Seconds in doubt (copies, more than 64 trades, numbers too large for 64 bits) are
+  made again from their distinct trades, in 128 bits. So a rebuild does not group every trade by its
+  id, which costs several times the rest.
 #}
 {% macro second_bars(ticks) -%}
     with seconds as materialized (
-        {{ _grouped_seconds(ticks, 'bigint') }}
+        {{ _grouped_seconds(ticks, 'bigint', 43) }}
     ),
 
     doubtful as materialized (
@@ -36,7 +36,7 @@
     ),
 
     made_again as (
-        {{ _grouped_seconds('doubtful_trades', 'hugeint') }}
+        {{ _grouped_seconds('doubtful_trades', 'hugeint', 63) }}
     ),
 
     made as (
@@ -49,28 +49,21 @@
     )
 
     select
-        * exclude (is_certain, first_place, last_place, volume, quote_volume, buy_volume),
+        * exclude (is_certain, volume, quote_volume, buy_volume),
         cast(volume as double) / 1e8 as volume,
         cast(quote_volume as double) / 1e8 as quote_volume,
-        cast(buy_volume as double) / 1e8 as buy_volume,
-        first_place & {{ 2 ** id_bits() - 1 }} as first_trade_id,
-        last_place & {{ 2 ** id_bits() - 1 }} as last_trade_id
+        cast(buy_volume as double) / 1e8 as buy_volume
     from made
 {%- endmacro %}
 
 
-{# Trade ids are below 2 to this power, so that a place within a second fits one number. #}
-{% macro id_bits() -%}
-    {{ return(43) }}
-{%- endmacro %}
-
-
 {#
-  `trades` by second, volumes in whole units of 1e-8 (sums of whole numbers do not depend on their
-  order) that each fit an `integer`; if not, or if a trade may be there twice, not is_certain. A trade
-  whose amounts do not fit has no bit, so one test tells both.
+  `trades` by second, volumes in whole units of 1e-8: sums of whole numbers do not depend on their
+  order. is_certain: each trade is there once, each amount fits an `integer`, and each id is below 2
+  to the power of `id_bits`, so that a place within the second fits one too. A trade that does not fit
+  has no bit, so one test tells all.
 #}
-{% macro _grouped_seconds(trades, integer) -%}
+{% macro _grouped_seconds(trades, integer, id_bits) -%}
     select
         venue,
         symbol,
@@ -83,14 +76,17 @@
         sum(quote_units) as quote_volume,
         sum(case when is_buyer_maker then 0 else units end) as buy_volume,
         count(*) as trade_count,
-        min(place) as first_place,
-        max(place) as last_place,
+        cast(min(place) & {{ 2 ** id_bits - 1 }} as bigint) as first_trade_id,
+        cast(max(place) & {{ 2 ** id_bits - 1 }} as bigint) as last_trade_id,
         max(landed_snapshot) as src_snapshot,
         coalesce(
             bit_count(
                 bit_or(
                     case
-                        when units is not null and quote_units is not null
+                        when
+                            units is not null
+                            and quote_units is not null
+                            and trade_id >> {{ id_bits }} = 0
                             then cast(1 as ubigint) << cast(trade_id & 63 as ubigint)
                     end
                 )
@@ -104,11 +100,7 @@
             try_cast(round(price * quantity * 1e8) as {{ integer }}) as quote_units,
             -- Place within the second: by trade time, then by trade id, in one number. Arrival
             -- never tells the order.
-            case
-                when trade_id >> {{ id_bits() }} = 0
-                    then ((epoch_us(ts) % 1000000) << {{ id_bits() }}) | trade_id
-                else error('trade id ' || trade_id || ' is not below 2^{{ id_bits() }}')
-            end as place
+            (cast(epoch_us(ts) % 1000000 as {{ integer }}) << {{ id_bits }}) | trade_id as place
         from {{ trades }}
     ) as placed
     group by venue, symbol, second

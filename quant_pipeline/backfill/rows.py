@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from quant_pipeline.backfill.layouts import Kind
+from quant_pipeline.schema import MAX_AMOUNT
 
 # The venue's first trade was in 2017. Milliseconds, microseconds and nanoseconds since 1970 are a
 # thousandfold apart, so from 2010 on a number can be only one of them.
@@ -66,8 +67,9 @@ def check(raw: pl.DataFrame, kind: Kind, *, now: datetime, period: Period | None
     """Judge each row of a chunk.
 
     A row is refused for an id that is not a whole number ≥ 0, a price or quantity that is not a
-    finite number > 0, a time that is neither ms, µs nor ns since 1970 between 2010 and tomorrow, a
-    side that is neither true nor false, or a quote quantity that is not price × quantity.
+    number > 0 and < 1e14, a time that is neither ms, µs nor ns since 1970 between 2010 and
+    tomorrow, a side that is neither true nor false, or a quote quantity that is not price ×
+    quantity.
 
     Args:
         raw: columns of `layouts` as text or typed, plus `symbol`, `row` (number in the file) and
@@ -216,8 +218,8 @@ def _reason(raw: pl.DataFrame, kind: Kind, period: Period | None) -> pl.Expr:
         wrong.append((backwards, _shown("last_id", "is below first_id")))
     for name in ("price", "quantity"):
         value = pl.col(f"_{name}")
-        bad = value.is_null() | ~value.is_finite() | (value <= 0)
-        wrong.append((bad, _shown(name, "is not a finite number > 0")))
+        bad = value.is_null() | value.is_nan() | (value <= 0) | (value >= MAX_AMOUNT)
+        wrong.append((bad, _shown(name, f"is not a number > 0 and < {MAX_AMOUNT:g}")))
     wrong.append(
         (
             pl.col("_us").is_null(),

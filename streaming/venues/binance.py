@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 
+from quant_pipeline.schema import MAX_AMOUNT
 from streaming.venues import (
     MICROSECONDS_FROM,
     ConnectionLimits,
@@ -36,7 +37,7 @@ _STREAMS_PER_MESSAGE: Final = 100
 # Checked while decoding, in C: each rejects what could not be stored or could not be a trade.
 # Numbers are read leniently, so that the venue's decimal strings become the nearest double.
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-_Amount = Annotated[float, msgspec.Meta(gt=0.0, lt=1e300)]
+_Amount = Annotated[float, msgspec.Meta(gt=0.0, lt=MAX_AMOUNT)]
 # From the year 2000 in milliseconds to the year 2100 in microseconds.
 _Time = Annotated[int, msgspec.Meta(ge=946_684_800_000, le=4_102_444_800_000_000)]
 

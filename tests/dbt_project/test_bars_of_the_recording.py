@@ -52,7 +52,7 @@ def test_vwap_of_the_session_is_the_published_one(recorded_lake: Settings) -> No
     assert vwap == pytest.approx({"BTCUSDT": 61671.551607, "ETHUSDT": 2680.774339}, abs=5e-7)
 
 
-def test_crowded_seconds_with_copies_and_amounts_beyond_64_bits_are_exact(
+def test_crowded_seconds_with_copies_and_numbers_beyond_64_bits_are_exact(
     settings: Settings, dbt: ResidentDbt, recorded_trades: pl.DataFrame
 ) -> None:
     eth = recorded_trades.filter(pl.col("symbol") == "ETHUSDT").sort("ts", "trade_id").head(300)
@@ -61,10 +61,13 @@ def test_crowded_seconds_with_copies_and_amounts_beyond_64_bits_are_exact(
     )
     huge = eth.tail(3).with_columns(quantity=pl.Series([2e11, 0.5, 3e-8]))
     lone = huge.head(1).with_columns(pl.col("trade_id") + 1_000, pl.col("ts").dt.offset_by("1h"))
-    copies = pl.concat([crowded[::7], huge]).with_columns(
+    far = eth.head(9).with_columns(
+        pl.col("ts").dt.offset_by("2h"), trade_id=2**62 - pl.col("trade_id")
+    )
+    copies = pl.concat([crowded[::7], huge, far.head(2)]).with_columns(
         received_at=pl.col("received_at") + pl.duration(seconds=1)
     )
-    ticks = pl.concat([crowded.head(297), huge, lone])
+    ticks = pl.concat([crowded.head(297), huge, lone, far])
     land(settings, ticks, copies.head(20))
     dbt.run(select=BAR_MODELS)
     land(settings, copies)

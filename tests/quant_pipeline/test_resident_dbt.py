@@ -109,8 +109,9 @@ def test_a_failure_names_the_model_and_gives_the_lock_back(
     settings: Settings, dbt: ResidentDbt
 ) -> None:
     with lake.connect(settings=settings) as connection:
-        connection.execute(_TICK, [2**43, 0])
-    with pytest.raises(DbtError, match=r"(?s)ohlc_1s.*trade id 8796093022208 is not below 2\^43"):
+        connection.execute(_TICK, [1, 0])
+        connection.execute("create table bars.ohlc_1s as select 1 as not_a_bar")
+    with pytest.raises(DbtError, match=r"(?s)ohlc_1s.*src_snapshot"):
         dbt.run(select=["+ohlc_1s"])
     assert _is_free(settings)
 

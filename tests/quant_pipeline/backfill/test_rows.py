@@ -63,7 +63,8 @@ def test_good_rows_keep_their_exact_values_whatever_the_unit_of_time(
     st.lists(
         st.fixed_dictionaries(
             {
-                name: st.text(max_size=8) | st.sampled_from(["1", "-1", "nan", "1e999", "True", ""])
+                name: st.text(max_size=8)
+                | st.sampled_from(["1", "-1", "nan", "1e14", "1e999", "True", ""])
                 for name in ("trade_id", "price", "quantity", "time", "is_buyer_maker")
             }
         ),
@@ -78,8 +79,8 @@ def test_any_text_is_either_good_or_refused_with_a_reason(rows: list[dict[str, s
     assert checked.rejected["reason"].null_count() == 0
     seen = sorted([*checked.good["row"], *checked.rejected["row"]])
     assert seen == list(range(1, len(rows) + 1))
-    assert checked.good["price"].is_finite().all()
-    assert (checked.good["quantity"] > 0).all()
+    for name in ("price", "quantity"):
+        assert checked.good[name].is_between(0, 1e14, closed="none").all()
 
 
 @pytest.mark.parametrize(
