@@ -40,6 +40,8 @@ PAIR = Pair(*SYMBOLS)
 _SPEED = 100.0  # market seconds per second: eleven minutes of trading in seven seconds
 _CAPTURE_WITHIN_S = 90.0
 _STOP_WITHIN_S = 30.0
+_FOLDERS = ("catalog", "dagster", "dbt", "extensions", "lake", "logs", "rejects", "reports")
+_FOLDERS_OF_TRADES = ("archive", "spool")
 
 
 class DemoError(RuntimeError):
@@ -74,7 +76,7 @@ def demo_settings(settings: Settings) -> Settings:
 
 
 def clear(settings: Settings, *, force: bool = False) -> None:
-    """Empty the data folder.
+    """Delete what the pipeline keeps in the data folder; other people's files there stay.
 
     Raises:
         DemoError: it holds trades that are not the recording's, and `force` was not given.
@@ -85,15 +87,12 @@ def clear(settings: Settings, *, force: bool = False) -> None:
         raise DemoError("setting 'catalog_dsn' names a catalog of your own; --fresh deletes none")
     if not force and (others := _foreign_trades(settings)):
         raise DemoError(
-            f"{settings.home} holds {others:,} trades that are not the demo's; "
+            f"{settings.home} holds {others} that are not the demo's; "
             "--fresh would delete them. Add --force if you mean it, or set QUANT_HOME elsewhere"
         )
     catalog.destroy(settings)
-    for entry in settings.home.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+    for name in (*_FOLDERS, *_FOLDERS_OF_TRADES):
+        shutil.rmtree(settings.home / name, ignore_errors=True)
 
 
 def run(settings: Settings, watch: Watch) -> Result:
@@ -196,7 +195,11 @@ def _capture(
         finally:
             if worker.poll() is None:
                 worker.send_signal(signal.SIGTERM)
-            code = worker.wait(_STOP_WITHIN_S)
+            try:
+                code = worker.wait(_STOP_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                code = worker.wait()
     if code:
         raise DemoError(f"the worker ended with code {code}; its log is {log}")
 
@@ -245,8 +248,11 @@ def _landed(
     }
 
 
-def _foreign_trades(settings: Settings) -> int:
-    """How many trades the lake holds that are not the recording's."""
+def _foreign_trades(settings: Settings) -> str | None:
+    """The trades here that are not the recording's, in words; None without any."""
+    for name in _FOLDERS_OF_TRADES:
+        if files := sum(path.is_file() for path in (settings.home / name).rglob("*")):
+            return f"{files:,} files of trades in {settings.home / name}"
     expected = recorded_trades()
     within = " OR ".join(
         f"(symbol = '{symbol}' AND trade_id BETWEEN {ids[0]} AND {ids[-1]})"
@@ -255,7 +261,7 @@ def _foreign_trades(settings: Settings) -> int:
     with lake.connect(read_only=True, settings=settings) as connection:
         row = connection.execute(f"SELECT count(*) FROM raw.ticks WHERE NOT ({within})").fetchone()
     assert row is not None
-    return int(row[0])
+    return f"{row[0]:,} trades" if row[0] else None
 
 
 # --- Dagster --------------------------------------------------------------------------------

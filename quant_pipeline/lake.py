@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import duckdb
@@ -126,7 +126,8 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.rollback()
+        with suppress(duckdb.Error):  # a dead instance cannot; the error that killed it counts
+            connection.rollback()
         raise
     connection.commit()
 
@@ -137,7 +138,7 @@ def _attach(settings: Settings, dsn: str, *, read_only: bool) -> duckdb.DuckDBPy
         prepare(connection, settings)
         connection.execute(attach_statement(settings, dsn, read_only=read_only))
         connection.execute(f"USE {LAKE}")
-    except duckdb.Error as error:
+    except (duckdb.Error, extensions.ExtensionError, OSError) as error:
         connection.close()
         raise LakeError(
             f"the lake cannot be attached: {error} (catalog {dsn!r}, files {settings.lake_path!r})"

@@ -157,6 +157,10 @@ def _verify_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo
         with archive.open(member) as file:
             while file.read(_READ):
                 pass
+    except RuntimeError as error:  # encrypted, or packed by a method unknown here
+        raise UnreadableFileError(
+            f"{path} cannot be unpacked ({error}); unpack it first"
+        ) from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise UnreadableFileError(
             f"{path} is corrupt inside ({error}): no row of it can be told right from wrong; "

@@ -53,20 +53,22 @@ def ticks_landed(bars_job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
         events: list[dg.AssetObservation | dg.AssetMaterialization] = []
         with lake.connect(read_only=True) as connection:
             commits = freshness.tick_commits(connection, since=seen["snapshot"])
-            if commits is None:
+            watermark = freshness.bars_watermark(connection)
+            newest = commits.snapshot if commits else seen["snapshot"]
+            # Ticks that landed while a run was in progress may have been observed already.
+            behind = newest > watermark and not kept
+            if commits is None and not behind:
                 return dg.SkipReason("no new ticks")
-            if now.timestamp() - seen["at"] >= _OBSERVE_EVERY_S:
+            if commits and now.timestamp() - seen["at"] >= _OBSERVE_EVERY_S:
                 events = [observe(connection, commits, now=now)]
                 if kept:  # the resident dbt's work, as its runs would have reported it
                     states = resident.table_states(connection, since=seen["tables"])
                     events += [resident.materialisation(state, now=now) for state in states]
                     seen["tables"] |= {state.name: state.snapshot for state in states}
                 seen |= {"snapshot": commits.snapshot, "at": now.timestamp()}
-            watermark = freshness.bars_watermark(connection)
         runs = []
-        behind = commits.snapshot > watermark
-        if behind and not kept and not _unfinished(context.instance, bars_job.name):
-            runs = [dg.RunRequest(run_key=f"bars@{commits.snapshot}")]
+        if behind and not _unfinished(context.instance, bars_job.name):
+            runs = [dg.RunRequest(run_key=f"bars@{newest}")]
         return dg.SensorResult(run_requests=runs, asset_events=events, cursor=json.dumps(seen))
 
     return sensor

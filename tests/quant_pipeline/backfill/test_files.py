@@ -149,6 +149,22 @@ def test_truncated_zip_is_reported_and_its_beginning_kept(
     assert (repaired.new, repaired.duplicate) == (len(btc_rows) - len(kept), len(kept))
 
 
+def test_encrypted_zip_is_refused_and_the_next_file_is_read(
+    btc_rows: list[Row], make_zip: MakeZip, lander: Lander, rejects: Path, tmp_path: Path
+) -> None:
+    good = make_zip(btc_rows[:50])
+    path = tmp_path / "BTCUSDT-trades-2024-08-07.zip"
+    packed = bytearray(good.read_bytes())
+    for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # bit 0 of the flags
+        packed[packed.index(magic) + offset] |= 1
+    path.write_bytes(packed)
+    with RejectLog(rejects) as log:
+        locked, read = backfill_files([path, good], Options("binance"), lander, log)
+    assert locked.status == "refused"
+    assert "is encrypted" in str(locked.problem)
+    assert read.new == 50
+
+
 def test_wrong_checksum_is_reported_and_the_good_rows_kept_unless_refused(
     btc_rows: list[Row],
     make_zip: MakeZip,

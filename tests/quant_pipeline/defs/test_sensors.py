@@ -26,9 +26,15 @@ def busy_lake(make_recorded_lake: Callable[[str], Settings]) -> Settings:
 
 
 def _tick(
-    sensor: dg.SensorDefinition, settings: Settings, cursor: str | None = None
+    sensor: dg.SensorDefinition,
+    settings: Settings,
+    cursor: str | None = None,
+    *,
+    unfinished: str | None = None,
 ) -> dg.SensorResult | dg.SkipReason:
     with dg.DagsterInstance.ephemeral() as instance:
+        if unfinished is not None:
+            instance.add_run(dg.DagsterRun(unfinished, status=dg.DagsterRunStatus.STARTED))
         context = dg.build_sensor_context(
             instance=instance, cursor=cursor, resources={"lake": Lake(settings)}
         )
@@ -60,7 +66,20 @@ def test_ticks_without_bars_are_observed_and_resampled_once(settings: Settings) 
     assert observed.asset_key == dg.AssetKey(["raw", "ticks"])
     assert observed.metadata["rows"].value == 1
     again = _tick(ticks_landed(_JOB), settings, first.cursor)
-    assert isinstance(again, dg.SkipReason)
+    assert isinstance(again, dg.SensorResult)
+    assert again.run_requests == first.run_requests, "one key is one run"
+    assert not again.asset_events
+
+
+def test_ticks_observed_during_a_run_get_a_run_of_their_own(settings: Settings) -> None:
+    _land(settings, 1, "2024-08-08 12:00:00")
+    during = _tick(ticks_landed(_JOB), settings, unfinished="bars")
+    assert isinstance(during, dg.SensorResult)
+    assert during.asset_events
+    assert not during.run_requests
+    after = _tick(ticks_landed(_JOB), settings, during.cursor)
+    assert isinstance(after, dg.SensorResult)
+    assert [each.run_key for each in after.run_requests or []] == [f"bars@{_newest(settings)}"]
 
 
 def test_a_resident_dbt_is_left_to_do_its_work(settings: Settings) -> None:
