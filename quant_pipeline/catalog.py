@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import fasteners
 import psycopg
@@ -19,6 +20,9 @@ from quant_pipeline.embedded_postgres import CatalogError as CatalogError
 from quant_pipeline.embedded_postgres import Cluster
 from quant_pipeline.embedded_postgres import is_up as is_up
 from quant_pipeline.settings import Settings
+
+DBT_LOCK: Final = "dbt"
+"""Name of the advisory lock that every dbt run holds."""
 
 
 def ensure(settings: Settings) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 import duckdb
 import psycopg
 
-from quant_pipeline import lake
+from quant_pipeline import catalog, lake
 
 DBT_SCHEMAS: Final = ("bars", "liquidity")
 """Schemas that dbt writes with delete and insert: touched only while no dbt runs."""
@@ -160,18 +160,10 @@ def no_dbt(dsn: str, *, wait_s: float) -> Iterator[None]:
     with psycopg.connect(dsn, autocommit=True, application_name="quant maintain") as connection:
         connection.execute(f"set lock_timeout = {round(wait_s * 1000)}")
         try:
-            connection.execute("select pg_advisory_lock(hashtext('dbt'))")
+            connection.execute("select pg_advisory_lock(hashtext(%s))", (catalog.DBT_LOCK,))
         except psycopg.errors.LockNotAvailable:
             raise DbtBusyError(f"a dbt run has held the lake for {wait_s:.0f} s") from None
         yield
-
-
-@contextmanager
-def single(dsn: str, name: str) -> Iterator[bool]:
-    """Hold the named lock if it is free; yields whether it was."""
-    with psycopg.connect(dsn, autocommit=True, application_name=f"quant {name}") as connection:
-        row = connection.execute("select pg_try_advisory_lock(hashtext(%s))", (name,)).fetchone()
-        yield row == (True,)
 
 
 def _target_bytes(connection: duckdb.DuckDBPyConnection) -> int:

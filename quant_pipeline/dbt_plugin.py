@@ -20,11 +20,10 @@ import psycopg
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.events.logging import AdapterLogger
 
-from quant_pipeline import lake
+from quant_pipeline import catalog, lake
 from quant_pipeline import settings as settings_module
 from quant_pipeline.settings import Settings
 
-_LOCK_NAME: Final = "dbt"
 _APPLICATION: Final = "quant dbt"
 
 # Settings that models read, as DuckDB variables: see macros/setting.sql.
@@ -75,11 +74,11 @@ def acquire(dsn: str) -> None:
     )
     try:
         row = connection.execute(
-            "select pg_try_advisory_lock(hashtext(%s))", (_LOCK_NAME,)
+            "select pg_try_advisory_lock(hashtext(%s))", (catalog.DBT_LOCK,)
         ).fetchone()
         if row != (True,):
             _logger.info(f"another dbt run holds the lake ({_holder(connection)}); waiting for it")
-            connection.execute("select pg_advisory_lock(hashtext(%s))", (_LOCK_NAME,))
+            connection.execute("select pg_advisory_lock(hashtext(%s))", (catalog.DBT_LOCK,))
             _logger.info("the other dbt run has ended; going on")
     except BaseException:
         connection.close()
@@ -100,6 +99,6 @@ def _holder(connection: psycopg.Connection[Any]) -> str:
         " join pg_locks using (pid)"
         " where locktype = 'advisory' and granted and objsubid = 1"
         " and objid = (hashtext(%s)::bigint & 4294967295)::oid",
-        (_LOCK_NAME,),
+        (catalog.DBT_LOCK,),
     ).fetchone()
     return "unknown holder" if row is None else f"{row[0]}, since {row[1]} UTC"

@@ -36,7 +36,7 @@ _SOCKET_LIMIT = 90  # a Unix socket address holds 107 bytes, "/.s.PGSQL.5432" an
 _START_ATTEMPTS = 20
 
 _CONFIGURATION = """
-# Written when the cluster was made; see quant_pipeline/catalog.py.
+# Written when the cluster was made; see quant_pipeline/embedded_postgres.py.
 listen_addresses = ''
 unix_socket_directories = '{socket}'
 max_connections = 200

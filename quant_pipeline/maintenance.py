@@ -116,7 +116,7 @@ def run(
     # The connection is this run's own: a DuckDB instance that failed must not be used again.
     with lake.connect(settings=settings) as connection:
         dsn = catalog.ensure(settings)
-        with compaction.single(dsn, "maintenance") as is_free:
+        with catalog.advisory_lock(dsn, "maintenance", wait=False) as is_free:
             if daily is None:
                 daily = _is_daily_due(dsn, clock())
             report = Report(daily=daily, dry_run=dry_run)
@@ -199,7 +199,7 @@ def _retire(
     try:
         with (
             compaction.no_dbt(dsn, wait_s=_DBT_WAIT_DAILY_S),
-            compaction.single(dsn, "backfill") as is_free,
+            catalog.advisory_lock(dsn, "backfill", wait=False) as is_free,
         ):
             if not is_free:
                 report.notes.append("a backfill is running: retention is left for the next time")

@@ -8,13 +8,13 @@ from ticks that are gone, and `restore` brings a day back.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
+from quant_pipeline import lake
 from quant_pipeline.compaction import DBT_SCHEMAS
 from quant_pipeline.settings import Settings
 
@@ -66,15 +66,8 @@ def retire(
     archive = settings.archive_folder.rstrip("/")
     _check_apart(archive, settings)
     _check_consumed(connection, day)
-    connection.execute("begin")
-    try:
-        archived = _retire_day(connection, archive, day, now)
-        connection.execute("commit")
-    except BaseException:
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
-        raise
-    return archived
+    with lake.transaction(connection):
+        return _retire_day(connection, archive, day, now)
 
 
 def restore(connection: duckdb.DuckDBPyConnection, day: date) -> int:
@@ -95,25 +88,18 @@ def restore(connection: duckdb.DuckDBPyConnection, day: date) -> int:
         raise RetentionError(
             f'day {day} is not archived; `quant sql "from raw.archived_days"` lists those that are'
         )
-    connection.execute("begin")
     try:
-        rows = connection.execute(
-            f"insert into raw.ticks ({_COLUMNS}) select distinct {_COLUMNS}"
-            " from read_parquet(?) as archived anti join ("
-            "   select venue, symbol, trade_id from raw.ticks where ts >= ? and ts < ?"
-            " ) using (venue, symbol, trade_id)",
-            [paths, day, day + timedelta(days=1)],
-        ).fetchone()
-        connection.execute("delete from raw.archived_days where day = ?", [day])
-        connection.execute("commit")
+        with lake.transaction(connection):
+            rows = connection.execute(
+                f"insert into raw.ticks ({_COLUMNS}) select distinct {_COLUMNS}"
+                " from read_parquet(?) as archived anti join ("
+                "   select venue, symbol, trade_id from raw.ticks where ts >= ? and ts < ?"
+                " ) using (venue, symbol, trade_id)",
+                [paths, day, day + timedelta(days=1)],
+            ).fetchone()
+            connection.execute("delete from raw.archived_days where day = ?", [day])
     except duckdb.IOException as error:
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
         raise RetentionError(f"the archive of {day} cannot be read: {error}") from error
-    except BaseException:
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
-        raise
     return int(rows[0]) if rows else 0
 
 

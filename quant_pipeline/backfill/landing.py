@@ -10,6 +10,7 @@ from typing import Final
 import duckdb
 import polars as pl
 
+from quant_pipeline import lake
 from quant_pipeline.backfill.layouts import Kind
 from quant_pipeline.backfill.rows import refuse, repeated
 
@@ -101,8 +102,7 @@ class Lander:
             good, late = self._split_archived(good)
             refused.append(late)
         now = self._clock()
-        self._connection.execute("begin")
-        try:
+        with lake.transaction(self._connection):
             held = self._held(source, good, table, id_column)
             fresh = good.join(
                 held.select("symbol", id_column), on=["symbol", id_column], how="anti"
@@ -117,10 +117,6 @@ class Lander:
             if recorded:
                 rejected = refused_before + all_refused.height
                 self._record(source, (rows_read, fresh.height, duplicate, rejected), False)
-            self._connection.execute("commit")
-        except BaseException:
-            self._rollback()
-            raise
         return Landed(fresh.height, duplicate, all_refused)
 
     def finish(self, source: Source, rows_read: int) -> None:
@@ -133,12 +129,6 @@ class Lander:
             "insert into raw.backfills values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [*named, *counts, finished, self._clock()],
         )
-
-    def _rollback(self) -> None:
-        try:
-            self._connection.execute("rollback")
-        except duckdb.Error:
-            return  # the failed commit has ended the transaction already
 
     def _held(self, source: Source, good: pl.DataFrame, table: str, id_column: str) -> pl.DataFrame:
         """What the lake holds of these ids, read from the files of their time range only."""

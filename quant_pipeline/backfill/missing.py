@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import duckdb
 
+from quant_pipeline import lake
+
 
 class Ids(NamedTuple):
     """Trade ids from `first` to `last`, both included."""
@@ -96,28 +98,28 @@ def resolve_gaps(
     An open gap is replaced by `repaired` rows for what was recovered and `venue_hole` rows for
     what the venue does not have, unless some of it is still missing.
     """
-    rows = connection.execute(
-        "select first_id, last_id, detected_at, cause from raw.capture_gaps"
-        " where venue = ? and symbol = ? and status = 'open' and first_id >= ? and last_id <= ?",
-        [venue, symbol, *wanted],
-    ).fetchall()
     closed = 0
-    connection.execute("begin")
-    for first, last, detected_at, cause in rows:
-        gap = Ids(first, last)
-        if any(_overlap(gap, span) for span in still_missing):
-            continue
-        closed += 1
-        connection.execute(
-            "delete from raw.capture_gaps where venue = ? and symbol = ? and status = 'open'"
-            " and first_id = ? and last_id = ?",
-            [venue, symbol, first, last],
-        )
-        for part in _without(gap, holes):
-            _insert(connection, venue, symbol, part, detected_at, cause, "repaired", now)
-    for hole in holes:
-        _insert(connection, venue, symbol, hole, now, "backfill", "venue_hole", now)
-    connection.execute("commit")
+    with lake.transaction(connection):
+        rows = connection.execute(
+            "select first_id, last_id, detected_at, cause from raw.capture_gaps"
+            " where venue = ? and symbol = ? and status = 'open'"
+            " and first_id >= ? and last_id <= ?",
+            [venue, symbol, *wanted],
+        ).fetchall()
+        for first, last, detected_at, cause in rows:
+            gap = Ids(first, last)
+            if any(_overlap(gap, span) for span in still_missing):
+                continue
+            closed += 1
+            connection.execute(
+                "delete from raw.capture_gaps where venue = ? and symbol = ? and status = 'open'"
+                " and first_id = ? and last_id = ?",
+                [venue, symbol, first, last],
+            )
+            for part in _without(gap, holes):
+                _insert(connection, venue, symbol, part, detected_at, cause, "repaired", now)
+        for hole in holes:
+            _insert(connection, venue, symbol, hole, now, "backfill", "venue_hole", now)
     return closed
 
 

@@ -42,13 +42,8 @@ def one_snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[int]:
     Raises:
         duckdb.TransactionException: the connection is already in a transaction.
     """
-    connection.begin()
-    try:
+    with lake.transaction(connection):
         yield lake.current_snapshot(connection)
-    except BaseException:
-        connection.rollback()
-        raise
-    connection.commit()
 
 
 def bars_table(timeframe: str, *, live: bool) -> str:

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from dbt.contracts.graph.manifest import Manifest
 
-from quant_pipeline import compaction, lake, maintenance
+from quant_pipeline import catalog, compaction, lake, maintenance
 from quant_pipeline import settings as settings_module
 from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
@@ -147,7 +147,7 @@ def test_second_maintenance_steps_back(
 ) -> None:
     commit_ticks(connection, 3)
     assert settings.catalog_dsn is not None
-    with compaction.single(settings.catalog_dsn, "maintenance") as is_free:
+    with catalog.advisory_lock(settings.catalog_dsn, "maintenance", wait=False) as is_free:
         assert is_free
         report = maintenance.run(settings, daily=False)
     assert "another maintenance is running" in report.notes[0]
