@@ -84,12 +84,14 @@ def run(home: Path, *, minutes: float) -> Soak:
     exchange = start_exchange(ports["exchange"], settings.log_dir, environment)
     up = start_up(settings.log_dir, environment)
     try:
-        soak = watch(up, settings, minutes=minutes, load_s=loading)
+        try:
+            soak = watch(up, settings, minutes=minutes, load_s=loading)
+        finally:
+            stop(up)
+            stop(exchange)
+        soak_report.collect(soak, settings)
     finally:
-        stop(up)
-        stop(exchange)
-    soak_report.collect(soak, settings)
-    catalog.destroy(settings)
+        catalog.destroy(settings)
     return soak
 
 

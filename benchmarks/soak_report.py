@@ -183,7 +183,8 @@ Half-way, a trade of each leg lands that is three days old.
 def _results(soak: Soak) -> str:
     ok = sum(count for (_, status), count in soak.runs.items() if status == "SUCCESS")
     bad = sum(count for (_, status), count in soak.runs.items() if status == "FAILURE")
-    late = ", ".join(f"`{key}` {count}×" for key, count in soak.late_partitions.items()) or "none"
+    runs = (f"`{key}` {count}×" for key, count in soak.late_partitions.items())
+    late = ", ".join(runs).replace("|", "\\|") or "none"
     rows = [
         ("Trades landed", f"{soak.rows_landed:,}", ""),
         ("Runs that succeeded / failed", f"{ok} / {bad}", "0 failed"),

@@ -91,22 +91,26 @@ def main() -> None:
         lake.connect(settings=settings).close()
         exchange = subprocess.Popen([sys.executable, "-c", command, *arguments])
         try:
-            time.sleep(5.0)
-            if options.transport == "picows":
-                import uvloop
+            try:
+                time.sleep(5.0)
+                if options.transport == "picows":
+                    import uvloop
 
-                uvloop.run(measure(settings, options.seconds))
-            else:
-                asyncio.run(measure(settings, options.seconds))
+                    uvloop.run(measure(settings, options.seconds))
+                else:
+                    asyncio.run(measure(settings, options.seconds))
+            finally:
+                exchange.terminate()
+                exchange.wait()
+            with lake.connect(read_only=True, settings=settings) as connection:
+                proofs = verify(connection, settings.venue)
+            lost = sum(proof.absent("open", "unexplained") for proof in proofs)
+            repeated = sum(proof.repeated_rows for proof in proofs)
+            print(
+                f"lake: {sum(p.trades for p in proofs):,} trades, {lost} lost, {repeated} repeated"
+            )
         finally:
-            exchange.terminate()
-            exchange.wait()
-        with lake.connect(read_only=True, settings=settings) as connection:
-            proofs = verify(connection, settings.venue)
-        lost = sum(proof.absent("open", "unexplained") for proof in proofs)
-        repeated = sum(proof.repeated_rows for proof in proofs)
-        print(f"lake: {sum(p.trades for p in proofs):,} trades, {lost} lost, {repeated} repeated")
-        catalog.destroy(settings)
+            catalog.destroy(settings)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ each run also means that one which raised an internal error is never used again.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 
-from quant_pipeline import dbt_plugin
+from quant_pipeline import dbt_plugin, lake
 from quant_pipeline import settings as settings_module
 from quant_pipeline.settings import ROOT, Settings
 
@@ -30,6 +31,8 @@ UNCHANGING: Final = ("config.materialized:view", "ohlc_revisions")
 
 # A DuckDB instance that raised one of these is dead; the run is repeated once on a fresh one.
 _DEAD_INSTANCE: Final = ("INTERNAL Error", "FATAL Error", "database has been invalidated")
+
+_log = logging.getLogger(__name__)
 
 # One dbt per process: dbt keeps its connections and flags in module globals.
 _in_this_process = threading.Lock()
@@ -114,7 +117,8 @@ class ResidentDbt:
         Args:
             select: dbt node selectors; all models if empty.
             exclude: selectors of those to leave out.
-            full_refresh: rebuild tables from scratch.
+            full_refresh: rebuild tables from scratch. What has landed is consumed first, so that
+                the final bars it changes are recorded as revisions.
 
         Raises:
             DbtError: a model failed.
@@ -127,6 +131,7 @@ class ResidentDbt:
         if exclude:
             arguments += ["--exclude", *exclude]
         if full_refresh:
+            self._record_revisions(arguments)
             arguments.append("--full-refresh")
         try:
             run = self.invoke(*arguments)
@@ -146,6 +151,14 @@ class ResidentDbt:
         nodes: Sequence[Any] = getattr(result.result, "results", ())
         models = [each.node for each in nodes if each.node.resource_type == "model"]
         return tuple(CompiledModel(node.schema, node.name, node.compiled_code) for node in models)
+
+    def _record_revisions(self, arguments: Sequence[str]) -> None:
+        if lake.newest_commit(lake.ensure(self._settings), "bars", "ohlc_1s") is None:
+            return  # nothing was published yet
+        try:
+            self.invoke(*arguments)
+        except DbtError as error:  # perhaps the reason for the rebuild
+            _log.warning("final bars that the rebuild changes are not recorded: %s", error)
 
     def invoke(self, *arguments: str) -> Run:
         """Run any dbt command on the parsed project, as in `invoke("test", "--select", "bars")`.

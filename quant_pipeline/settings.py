@@ -1,8 +1,8 @@
 """Every setting of the pipeline, in one model.
 
 Values come, first match wins, from `QUANT_*` environment variables, from `quant.toml` at the
-repository root (or the file named by `QUANT_CONFIG`), and from the defaults here. Nothing else in
-the project reads the environment.
+repository root (or the file named by `QUANT_CONFIG`), and from the defaults here. No other module
+reads `QUANT_*`.
 """
 
 from __future__ import annotations

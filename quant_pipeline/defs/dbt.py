@@ -78,6 +78,8 @@ def assets(dbt_project: DbtProject) -> dg.AssetsDefinition:
         # dbt's unit tests are about the models' code, not about the lake: they belong to CI
         command = ["build", "--exclude-resource-type", "unit_test"] if config.tests else ["run"]
         if config.full_refresh:
+            # First what has landed, so that the final bars it changes are recorded as revisions.
+            dbt.cli(["run"], context=context, raise_on_error=False).wait()
             command.append("--full-refresh")
         events: list[Any] = []
         try:

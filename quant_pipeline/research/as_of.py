@@ -108,8 +108,9 @@ def _copy_ticks(
     symbols: Sequence[str],
     snapshot: int,
 ) -> None:
-    """The window's ticks in whole hours, and the last one before, which ends a silence."""
-    start = where.start.replace(minute=0, second=0, microsecond=0)
+    """The window's ticks in whole hours, and what its first bars are judged by: the spread of the
+    hour before, and the last tick before that, which ends a silence."""
+    start = where.start.replace(minute=0, second=0, microsecond=0) - dt.timedelta(hours=1)
     end = where.end + dt.timedelta(hours=1)
     ticks = connection.execute(
         f"select {_TICK_COLUMNS}, snapshot_id from lake.raw.ticks"

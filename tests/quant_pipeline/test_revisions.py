@@ -66,6 +66,11 @@ def test_only_changes_to_final_bars_are_revisions(
     dbt.run(select=BARS, full_refresh=True)
     assert _revisions(settings) == expected, "a rebuild keeps the record"
 
+    _land(settings, (16, "12:00:10.5", 95))
+    dbt.run(select=BARS, full_refresh=True)
+    late = [("1m", "12:00:00", 110.0, 110.0, 6, 7), ("1s", "12:00:10", 90.0, 95.0, 1, 2)]
+    assert _revisions(settings) == sorted(expected + late, key=str), "and adds to it"
+
 
 def test_live_bars_say_when_they_are_final(settings: Settings, dbt_manifest: Manifest) -> None:
     dbt = ResidentDbt(settings, manifest=dbt_manifest)

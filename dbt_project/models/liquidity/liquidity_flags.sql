@@ -12,6 +12,9 @@ with bars as (
         bucket - lag(bucket) over (
             partition by venue, symbol order by bucket
         ) as since_previous,
+        -- The last hour that had ended when the bar did: a filter must not know what comes after.
+        time_bucket(interval '1 hour', bucket + interval '{{ bar_length(timeframe) }}')
+        - interval '1 hour' as spread_hour,
         {{ rules[timeframe].min_trades }} as min_trades,
         {{ rules[timeframe].min_quote_volume }} as min_quote_volume,
         interval '{{ rules[timeframe].max_staleness }}' as max_staleness
@@ -45,7 +48,7 @@ judged as (
         on
             bars.venue = spreads.venue
             and bars.symbol = spreads.symbol
-            and time_bucket(interval '1 hour', bars.bucket) = spreads.bucket
+            and bars.spread_hour = spreads.bucket
 )
 
 select

@@ -7,6 +7,12 @@
     on_schema_change='fail',
 ) }}
 {%- set window = var('rolling_vwap_minutes') %}
+{%- if not 1 <= window <= 1440 %}
+    {#- A run holds the day before each touched one, and no more. #}
+    {{ exceptions.raise_compiler_error(
+        "var rolling_vwap_minutes is " ~ window ~ "; it must be 1 to 1440, at most a day"
+    ) }}
+{%- endif %}
 {{ with_touched_rows(ref('ohlc_1m'), 'src_snapshot', 'bucket', '1 day', neighbours=true) }},
 
 running as (
