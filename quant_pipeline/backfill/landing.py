@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import duckdb
@@ -131,26 +131,26 @@ class Lander:
         )
 
     def _held(self, source: Source, good: pl.DataFrame, table: str, id_column: str) -> pl.DataFrame:
-        """What the lake holds of these ids, read from the files of their time range only."""
+        """What the lake holds of these ids, whatever their times.
+
+        A symbol's ids grow with time, so their range alone leaves only the files that matter.
+        """
         if good.is_empty():
             return good
-        # The live stream may have told the time of the same trade in milliseconds.
-        margin = timedelta(milliseconds=1)
-        low, high = good["ts"].min(), good["ts"].max()
-        assert isinstance(low, datetime)
-        assert isinstance(high, datetime)
-        symbols = good["symbol"].unique().to_list()
-        ids = good.select("symbol", id_column)
-        self._connection.register("backfill_ids", ids.to_arrow())
-        try:
-            return self._connection.execute(
-                f"select distinct symbol, {id_column}, ts, price, quantity, is_buyer_maker"
-                f" from {table} semi join backfill_ids using (symbol, {id_column})"
-                " where venue = ? and symbol in (select unnest(?)) and ts between ? and ?",
-                [source.venue, symbols, low - margin, high + margin],
-            ).pl()
-        finally:
-            self._connection.unregister("backfill_ids")
+        found = []
+        for (symbol,), ids in good.select("symbol", id_column).group_by("symbol"):
+            self._connection.register("backfill_ids", ids.to_arrow())
+            try:
+                rows = self._connection.execute(
+                    f"select distinct symbol, {id_column}, ts, price, quantity, is_buyer_maker"
+                    f" from {table} semi join backfill_ids using (symbol, {id_column})"
+                    f" where venue = ? and symbol = ? and {id_column} between ? and ?",
+                    [source.venue, symbol, ids[id_column].min(), ids[id_column].max()],
+                )
+                found.append(rows.pl())
+            finally:
+                self._connection.unregister("backfill_ids")
+        return pl.concat(found)
 
     def _insert(self, source: Source, fresh: pl.DataFrame, table: str, now: datetime) -> None:
         columns = _COLUMNS[source.kind]
@@ -193,11 +193,12 @@ def _differing(good: pl.DataFrame, held: pl.DataFrame, id_column: str) -> pl.Dat
         held.group_by(key).agg(
             pl.col("price").first().alias("held_price"),
             pl.col("quantity").first().alias("held_quantity"),
+            pl.col("ts").first().alias("held_ts"),
         ),
         on=key,
     )
     reason = pl.format(
-        "id {} is in the lake with other content (price {}, quantity {}), which stays",
-        *(pl.col(id_column), pl.col("held_price"), pl.col("held_quantity")),
+        "id {} is in the lake with other content (price {}, quantity {}, time {}), which stays",
+        *(pl.col(id_column), pl.col("held_price"), pl.col("held_quantity"), pl.col("held_ts")),
     )
     return refuse(seen, reason)

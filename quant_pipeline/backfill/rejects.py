@@ -65,4 +65,5 @@ class RejectLog:
 def reasons(refused: pl.DataFrame) -> Counter[str]:
     """How often each kind of reason occurs, the values in them left out."""
     words = refused["reason"].str.replace(r"^(\S+) .*? (is|came|columns) ", "$1 … $2 ")
+    words = words.str.replace(r" \([^)]*\)", "")
     return Counter(dict(words.value_counts().iter_rows()))

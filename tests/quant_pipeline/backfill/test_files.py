@@ -439,3 +439,32 @@ def test_ticks_of_archived_days_are_refused(
     (report,) = run(lander, rejects, make_zip(btc_rows[:10]))
     assert (report.new, report.rejected) == (0, 10)
     assert "retention archived" in refused(rejects)[0]["reason"]
+
+
+def test_id_that_the_lake_holds_at_another_hour_is_refused(
+    btc_rows: list[Row],
+    make_zip: MakeZip,
+    lander: Lander,
+    connection: duckdb.DuckDBPyConnection,
+    rejects: Path,
+) -> None:
+    run(lander, rejects, make_zip(btc_rows[:10]))
+    late = (*btc_rows[4][:4], str(int(btc_rows[4][4]) + 3_600_000), *btc_rows[4][5:])
+    (report,) = run(lander, rejects, make_zip([late], "BTCUSDT-trades-2024-08"))
+    assert (report.new, report.rejected) == (0, 1)
+    assert len(ids(connection)) == 10
+
+
+def test_id_that_comes_again_in_a_later_chunk_of_the_file_is_refused(
+    btc_rows: list[Row],
+    make_zip: MakeZip,
+    lander: Lander,
+    connection: duckdb.DuckDBPyConnection,
+    rejects: Path,
+) -> None:
+    late = (btc_rows[0][0], *btc_rows[1999][1:])
+    options = Options("binance", block_bytes=50_000)
+    (report,) = run(lander, rejects, make_zip([*btc_rows[:2000], late]), options=options)
+    assert (report.new, report.rejected) == (2000, 1)
+    assert list(report.reasons) == ["id … is in the lake with other content, which stays"]
+    assert len(ids(connection)) == 2000
