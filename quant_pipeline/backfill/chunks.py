@@ -22,7 +22,7 @@ class Reading:
     """How one file is to be read.
 
     Attributes:
-        symbol: of every row; None: the file has a column for it.
+        symbol: of every row, unless the file has a column for it; None: it must have one.
         mapping: ours → theirs, over what the header says.
         is_archive: named as the exchange's archive names its files.
         skip: rows at the beginning that an earlier run committed.
@@ -151,10 +151,10 @@ def _parquet_chunks(reading: Reading) -> Iterator[Chunk]:
 
 
 def _with_symbol(raw: pl.DataFrame, reading: Reading) -> pl.DataFrame:
-    if reading.symbol is not None:
-        return raw.with_columns(pl.lit(reading.symbol).alias("symbol"))
-    if "symbol" not in raw.columns:
+    if "symbol" in raw.columns:
+        return raw
+    if reading.symbol is None:
         raise UnreadableFileError(
             f"{reading.path} does not say which symbol it is of; give it with --symbol"
         )
-    return raw
+    return raw.with_columns(pl.lit(reading.symbol).alias("symbol"))

@@ -167,7 +167,13 @@ def _land_chunk(
     *,
     is_first: bool,
 ) -> None:
-    checked = check(chunk.raw, source.kind, now=datetime.now(UTC), period=period)
+    checked = check(
+        chunk.raw,
+        source.kind,
+        now=datetime.now(UTC),
+        period=period,
+        symbol=source.symbol or None,
+    )
     if is_first:
         _suspect_columns(source, checked.good, checked.rejected)
     refused = pl.concat([chunk.broken, _as_text(checked.rejected)])
@@ -198,6 +204,11 @@ def _suspect_columns(source: Source, good: pl.DataFrame, rejected: pl.DataFrame)
     """Refuse a file whose columns are evidently in another order, rather than guess it."""
     if good.is_empty() and rejected.height > 1:
         (reason, rows), *_ = reasons(rejected).most_common(1)
+        if reason.startswith("symbol ") and source.symbol:
+            raise UnreadableFileError(
+                f"{source.name}: not one of its first {rejected.height:,} rows is of "
+                f"{source.symbol}; leave --symbol out to land each under the symbol it names"
+            )
         raise UnreadableFileError(
             f"{source.name}: not one of its first {rejected.height:,} rows is a trade ({reason}, "
             f"{rows:,} times): are its columns in another order? Name them with --map, as in "

@@ -63,7 +63,14 @@ class Period:
         return cls(datetime.combine(first, midnight), datetime.combine(after, midnight))
 
 
-def check(raw: pl.DataFrame, kind: Kind, *, now: datetime, period: Period | None) -> Checked:
+def check(
+    raw: pl.DataFrame,
+    kind: Kind,
+    *,
+    now: datetime,
+    period: Period | None,
+    symbol: str | None = None,
+) -> Checked:
     """Judge each row of a chunk.
 
     A row is refused for an id that is not a whole number ≥ 0, a price or quantity that is not a
@@ -77,6 +84,7 @@ def check(raw: pl.DataFrame, kind: Kind, *, now: datetime, period: Period | None
         kind: trades or agg_trades.
         now: to tell a future time.
         period: what the file's name says it holds.
+        symbol: what every row must be of; None: each row says so itself.
     """
     typed = raw.lazy().with_columns(
         *(_whole(raw, name).alias(f"_{name}") for name in _IDS[kind]),
@@ -85,7 +93,7 @@ def check(raw: pl.DataFrame, kind: Kind, *, now: datetime, period: Period | None
         _buyer_maker(raw).alias("_maker"),
     )
     typed = typed.with_columns(_microseconds(raw).alias("_us"))
-    judged = typed.with_columns(_reason(raw, kind, period).alias("reason")).collect()
+    judged = typed.with_columns(_reason(raw, kind, period, symbol).alias("reason")).collect()
     good = judged.filter(pl.col("reason").is_null())
     eras = dict(good.group_by("_era").len().iter_rows())
     return Checked(
@@ -205,11 +213,14 @@ def _buyer_maker(raw: pl.DataFrame) -> pl.Expr:
     return pl.when(word.is_in(true)).then(True).when(word.is_in(false)).then(False)
 
 
-def _reason(raw: pl.DataFrame, kind: Kind, period: Period | None) -> pl.Expr:
+def _reason(raw: pl.DataFrame, kind: Kind, period: Period | None, symbol: str | None) -> pl.Expr:
     """The first thing wrong with a row, in words; null for a good row."""
-    symbol = pl.col("symbol").cast(pl.String)
-    unfit = ~symbol.str.contains(r"^[A-Z0-9]{2,20}$").fill_null(False)
+    named = pl.col("symbol").cast(pl.String)
+    unfit = ~named.str.contains(r"^[A-Z0-9]{2,20}$").fill_null(False)
     wrong = [(unfit, _shown("symbol", "is not 2 to 20 capital letters or digits"))]
+    if symbol is not None:
+        other = f"is not {symbol}, which --symbol or the file's name says"
+        wrong.append((named != symbol, _shown("symbol", other)))
     for name in _IDS[kind]:
         bad = pl.col(f"_{name}").is_null() | (pl.col(f"_{name}") < 0)
         wrong.append((bad, _shown(name, "is not a whole number ≥ 0")))

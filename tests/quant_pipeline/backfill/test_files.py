@@ -468,3 +468,23 @@ def test_id_that_comes_again_in_a_later_chunk_of_the_file_is_refused(
     assert (report.new, report.rejected) == (2000, 1)
     assert list(report.reasons) == ["id … is in the lake with other content, which stays"]
     assert len(ids(connection)) == 2000
+
+
+def test_symbol_given_for_a_file_that_names_others_relabels_no_row(
+    lander: Lander, connection: duckdb.DuckDBPyConnection, rejects: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "mixed.csv"
+    symbols = ("BTCUSDT", "DOGEUSDT", "", "btcusdt")
+    path.write_text(
+        "id,price,qty,time,side,symbol\n"
+        + "".join(f"{at},1,2,1723111200000,buy,{name}\n" for at, name in enumerate(symbols))
+    )
+    (report,) = run(lander, rejects, path, options=Options("binance", symbol="BTCUSDT"))
+    assert (report.new, report.rejected) == (1, 3)
+    told = {line["row"]: line["reason"] for line in refused(rejects)}
+    assert "symbol DOGEUSDT is not BTCUSDT, which --symbol or the file's name says" in told["2"]
+    assert "is not 2 to 20 capital letters" in told["3"]
+    (wrong,) = run(lander, rejects, path, options=Options("binance", symbol="ETHUSDT"))
+    assert wrong.status == "refused"
+    assert "leave --symbol out" in str(wrong.problem)
+    assert ids(connection) == [0]
