@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import types
 
 from quant_pipeline.backfill.layouts import Kind, Layout, detect
 from quant_pipeline.backfill.sources import BLOCK_BYTES, Damage, UnreadableFileError, blocks
@@ -132,6 +133,8 @@ def _parquet_chunks(reading: Reading) -> Iterator[Chunk]:
             always_header=True,
         )
         wanted = {name: names[at] for name, at in layout.positions.items()}
+        for ours, at in layout.positions.items():
+            _check_type(reading.path, ours, file.schema_arrow.field(at))
         size = reading.path.stat().st_size
         total = max(file.metadata.num_rows, 1)
         rows_read = 0
@@ -140,6 +143,7 @@ def _parquet_chunks(reading: Reading) -> Iterator[Chunk]:
             if rows_read <= reading.skip:
                 continue
             frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch])))
+            frame = frame.with_columns(pl.col(pl.Categorical).cast(pl.String))
             raw = frame.select(
                 *(pl.col(theirs).alias(ours) for ours, theirs in wanted.items()),
                 pl.int_range(first, rows_read + 1, dtype=pl.Int64).alias("row"),
@@ -148,6 +152,29 @@ def _parquet_chunks(reading: Reading) -> Iterator[Chunk]:
             empty = pl.DataFrame(schema={"row": pl.Int64, "reason": pl.String, "text": pl.String})
             share = size * batch.num_rows // total
             yield Chunk(_with_symbol(raw, reading), empty, rows_read, share)
+
+
+def _check_type(path: Path, ours: str, field: pa.Field) -> None:
+    """Refuse a column whose values cannot be what they are to be, before any is read."""
+    kind = field.type.value_type if types.is_dictionary(field.type) else field.type
+    fits = types.is_null(kind) or types.is_string(kind) or types.is_large_string(kind)
+    fits |= types.is_string_view(kind)
+    if ours != "symbol":
+        fits |= types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    if ours == "time":
+        fits |= types.is_timestamp(kind)
+    if ours in {"is_buyer_maker", "side", "best_match"}:
+        fits |= types.is_boolean(kind)
+    if fits:
+        return
+    remedy = "write it as numbers or text, or choose another column with --map"
+    if ours == "time" and types.is_date(kind):
+        remedy = "it has no time of day; choose a column that does with --map"
+    elif ours == "time" and types.is_time(kind):
+        remedy = "it has no date; choose a column that does with --map"
+    raise UnreadableFileError(
+        f"{path}: column {field.name!r} is {kind} and cannot be {ours}: {remedy}"
+    )
 
 
 def _with_symbol(raw: pl.DataFrame, reading: Reading) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
+import pyarrow as pa
 
 from quant_pipeline.backfill.chunks import Chunk, Reading, chunks
 from quant_pipeline.backfill.landing import Lander, Source
@@ -107,6 +108,13 @@ def backfill_files(
         except UnreadableFileError as error:
             report.status, report.problem = "refused", str(error)
             log.add_file(path.name, str(error))
+        except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
+            report.status = "damaged" if report.rows else "refused"
+            report.problem = (
+                f"{path} cannot be read ({' '.join(str(error).split())[:200]}); download it again, "
+                "or write it anew as CSV"
+            )
+            log.add_file(path.name, report.problem)
         reports.append(report)
     return reports
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import struct
 import zipfile
 import zlib
@@ -110,8 +111,8 @@ def text_bytes(path: Path) -> int:
         try:
             with zipfile.ZipFile(path) as archive:
                 return sum(info.file_size for info in archive.infolist())
-        except zipfile.BadZipFile:
-            pass
+        except (zipfile.BadZipFile, NotImplementedError, OSError):
+            pass  # told when the file is read
     return path.stat().st_size
 
 
@@ -139,6 +140,10 @@ def _zip_pieces(path: Path, damage: Damage, size: int) -> Iterator[bytes]:
     except zipfile.BadZipFile:
         yield from _cut_zip_pieces(path, damage, size)
         return
+    except NotImplementedError as error:  # made by a later version of the format
+        raise UnreadableFileError(
+            f"{path} cannot be unpacked ({error}); unpack it first"
+        ) from error
     with archive:
         members = [info for info in archive.infolist() if info.filename.lower().endswith(".csv")]
         if len(members) != 1:
@@ -161,7 +166,7 @@ def _verify_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo
         raise UnreadableFileError(
             f"{path} cannot be unpacked ({error}); unpack it first"
         ) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
         raise UnreadableFileError(
             f"{path} is corrupt inside ({error}): no row of it can be told right from wrong; "
             "download it again"

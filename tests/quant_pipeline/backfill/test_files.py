@@ -488,3 +488,71 @@ def test_symbol_given_for_a_file_that_names_others_relabels_no_row(
     assert wrong.status == "refused"
     assert "leave --symbol out" in str(wrong.problem)
     assert ids(connection) == [0]
+
+
+def parquet(path: Path, **changes: pl.Series) -> Path:
+    columns = {
+        "id": pl.Series([1, 2]),
+        "price": pl.Series([1.5, 1.6]),
+        "qty": pl.Series([1.0, 2.0]),
+        "time": pl.Series([1723111200000, 1723111201000]),
+        "side": pl.Series(["buy", "sell"]),
+    }
+    pl.DataFrame({**columns, **changes}).write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "says"),
+    [
+        ("price", pl.Series([[1.5], [1.6]]), "list<element: double> and cannot be price"),
+        ("time", pl.Series([1, 2]).cast(pl.Time), "has no date"),
+        ("time", pl.Series([1, 2]).cast(pl.Date), "has no time of day"),
+        ("id", pl.Series([b"1", b"2"]), "column 'id' is"),
+        ("id", pl.Series([True, False]), "column 'id' is bool"),
+    ],
+)
+def test_parquet_column_of_an_unfit_type_is_refused_and_the_next_file_is_read(
+    lander: Lander, rejects: Path, tmp_path: Path, column: str, values: pl.Series, says: str
+) -> None:
+    bad = parquet(tmp_path / "bad.parquet", **{column: values})
+    good = parquet(tmp_path / "good.parquet")
+    options = Options("binance", symbol="BTCUSDT")
+    refusal, landed = run(lander, rejects, bad, good, options=options)
+    assert refusal.status == "refused"
+    assert says in str(refusal.problem)
+    assert "bad.parquet" in str(refusal.problem)
+    assert landed.new == 2
+
+
+def test_parquet_text_in_a_dictionary_is_read_as_text(
+    lander: Lander, connection: duckdb.DuckDBPyConnection, rejects: Path, tmp_path: Path
+) -> None:
+    path = parquet(tmp_path / "x.parquet", id=pl.Series(["70", "80"]).cast(pl.Categorical))
+    run(lander, rejects, path, options=Options("binance", symbol="BTCUSDT"))
+    assert ids(connection) == [70, 80]
+
+
+def test_parquet_damaged_inside_is_reported_by_name_and_the_next_file_is_read(
+    lander: Lander, rejects: Path, tmp_path: Path
+) -> None:
+    bad, good = parquet(tmp_path / "bad.parquet"), parquet(tmp_path / "good.parquet")
+    data = bad.read_bytes()
+    bad.write_bytes(data[:4] + b"\xff" * 60 + data[64:])
+    report, landed = run(lander, rejects, bad, good, options=Options("binance", symbol="BTCUSDT"))
+    assert report.status == "refused"
+    assert "bad.parquet cannot be read" in str(report.problem)
+    assert landed.new == 2
+
+
+def test_zip_packed_by_an_unknown_method_is_refused(
+    btc_rows: list[Row], make_zip: MakeZip, lander: Lander, rejects: Path
+) -> None:
+    path = make_zip(btc_rows[:50], checked=False)
+    packed = bytearray(path.read_bytes())
+    for magic, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        packed[packed.index(magic) + offset] = 77
+    path.write_bytes(packed)
+    (report,) = run(lander, rejects, path)
+    assert report.status == "refused"
+    assert "unpack it first" in str(report.problem)
