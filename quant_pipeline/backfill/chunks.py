@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ def chunks(reading: Reading, damage: Damage) -> Iterator[Chunk]:
     Raises:
         UnreadableFileError: the file, or its columns, cannot be made out.
     """
-    if reading.path.suffix == ".parquet":
+    if reading.path.suffix.lower() == ".parquet":
         return _parquet_chunks(reading)
     return _text_chunks(reading, damage)
 
@@ -69,11 +70,14 @@ def chunks(reading: Reading, damage: Damage) -> Iterator[Chunk]:
 def _text_chunks(reading: Reading, damage: Damage) -> Iterator[Chunk]:
     layout: Layout | None = None
     rows_read = 0
-    for block in blocks(reading.path, damage, block_bytes=reading.block_bytes):
+    for number, block in enumerate(blocks(reading.path, damage, block_bytes=reading.block_bytes)):
+        if number == 0:
+            block = _utf8(reading.path, block)
         lines = [line for line in block.decode(errors="replace").splitlines() if line.strip()]
         if not lines:
             continue
         if layout is None:
+            _check_separator(reading.path, lines[0])
             layout = detect(
                 reading.path,
                 lines[0].split(","),
@@ -89,6 +93,26 @@ def _text_chunks(reading: Reading, damage: Damage) -> Iterator[Chunk]:
             del lines[: reading.skip + 1 - first]
             first = reading.skip + 1
         yield _split(lines, first, len(block), reading, layout)
+
+
+def _utf8(path: Path, block: bytes) -> bytes:
+    """The beginning of a file without its byte order mark."""
+    beginning = block[:200]
+    if beginning.count(0) > len(beginning) // 4:
+        raise UnreadableFileError(
+            f"{path} is UTF-16, or no text at all; re-encode it, as in "
+            "iconv -f UTF-16 -t UTF-8 old.csv > new.csv"
+        )
+    return block.removeprefix(codecs.BOM_UTF8)
+
+
+def _check_separator(path: Path, line: str) -> None:
+    for separator, name in ((";", "';'"), ("\t", "a tab"), ("|", "'|'")):
+        if line.count(separator) > max(1, line.count(",")):
+            raise UnreadableFileError(
+                f"{path} has columns separated by {name}; write it with commas between columns "
+                "and a point before decimals"
+            )
 
 
 def _split(

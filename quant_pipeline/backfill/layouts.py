@@ -40,10 +40,10 @@ _ALIASES: Final = {
 }
 _ARCHIVE_NAME = re.compile(
     r"(?P<symbol>[A-Z0-9]{2,20})-(?P<kind>trades|aggTrades)-(?P<period>\d{4}-\d{2}(?:-\d{2})?)"
-    r"\.(?:zip|csv|csv\.gz)"
+    r"\.(?i:zip|csv|csv\.gz)"
 )
 _OTHER_ARCHIVE_NAME = re.compile(
-    r"[A-Z0-9]{2,20}-\d+[smhdwM]o?-\d{4}-\d{2}(?:-\d{2})?\.(?:zip|csv)"
+    r"[A-Z0-9]{2,20}-\d+[smhdwM]o?-\d{4}-\d{2}(?:-\d{2})?\.(?i:zip|csv)"
 )
 
 
@@ -106,7 +106,7 @@ def detect(
     Raises:
         UnreadableFileError: a column that is needed is not found, or found twice.
     """
-    names = [field.strip().strip('"').lstrip("\ufeff") for field in first_row]
+    names = [field.lstrip("\ufeff").strip().strip('"') for field in first_row]
     has_header = always_header or not any(_is_number(name) for name in names)
     if not has_header and not mapping:
         if not is_archive:

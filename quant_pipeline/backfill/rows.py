@@ -185,11 +185,19 @@ def _era(raw: pl.DataFrame, now: datetime) -> pl.Expr:
 
 
 def _written_time() -> pl.Expr:
-    """ISO 8601 text; without a zone it is UTC."""
-    text = (
-        pl.col("time").str.strip_chars().str.replace(r"(Z|[+-]00:?00)$", "").str.replace(" ", "T")
+    """ISO 8601 text with `Z` or an offset; without either it is UTC."""
+    text = pl.col("time").str.strip_chars().str.replace(" ", "T")
+    offset = r"([+-])(0\d|1[0-4]):?([0-5]\d)$"
+    local = (
+        pl.when(text.str.contains("T"))
+        .then(text.str.replace("Z$", "").str.replace(offset, ""))
+        .str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
     )
-    return text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
+    sign, hours, minutes = (text.str.extract(offset, group) for group in (1, 2, 3))
+    ahead = pl.duration(hours=hours.cast(pl.Int64), minutes=minutes.cast(pl.Int64))
+    return (
+        pl.when(sign == "+").then(local - ahead).when(sign == "-").then(local + ahead)
+    ).otherwise(local)
 
 
 def _microseconds(raw: pl.DataFrame) -> pl.Expr:
@@ -234,7 +242,11 @@ def _reason(raw: pl.DataFrame, kind: Kind, period: Period | None, symbol: str | 
     wrong.append(
         (
             pl.col("_us").is_null(),
-            _shown("time", "is not ms, µs or ns since 1970, 2010 to tomorrow"),
+            _shown(
+                "time",
+                "is not ms, µs or ns since 1970, nor a date with time as in 2024-08-08T10:00:00Z, "
+                "2010 to tomorrow",
+            ),
         )
     )
     if period is not None:

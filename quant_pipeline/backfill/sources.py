@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 BLOCK_BYTES: Final = 16 << 20
@@ -107,7 +107,7 @@ def blocks(path: Path, damage: Damage, *, block_bytes: int = BLOCK_BYTES) -> Ite
 
 def text_bytes(path: Path) -> int:
     """Size of the file's text once unpacked, for the progress bar (for .gz: of the file itself)."""
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         try:
             with zipfile.ZipFile(path) as archive:
                 return sum(info.file_size for info in archive.infolist())
@@ -117,9 +117,9 @@ def text_bytes(path: Path) -> int:
 
 
 def _pieces(path: Path, damage: Damage, size: int) -> Iterator[bytes]:
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         yield from _zip_pieces(path, damage, size)
-    elif path.suffix == ".gz":
+    elif path.suffix.lower() == ".gz":
         yield from _gzip_pieces(path, damage, size)
     else:
         with path.open("rb") as file:
@@ -145,7 +145,7 @@ def _zip_pieces(path: Path, damage: Damage, size: int) -> Iterator[bytes]:
             f"{path} cannot be unpacked ({error}); unpack it first"
         ) from error
     with archive:
-        members = [info for info in archive.infolist() if info.filename.lower().endswith(".csv")]
+        members = [info for info in archive.infolist() if _is_csv(info.filename)]
         if len(members) != 1:
             names = ", ".join(archive.namelist()[:5]) or "nothing"
             raise UnreadableFileError(
@@ -154,6 +154,13 @@ def _zip_pieces(path: Path, damage: Damage, size: int) -> Iterator[bytes]:
         _verify_member(path, archive, members[0])
         with archive.open(members[0]) as file:
             yield from iter(lambda: file.read(size), b"")
+
+
+def _is_csv(member: str) -> bool:
+    """Whether a member is a .csv, and not what macOS puts beside it (`__MACOSX/._a.csv`)."""
+    path = PurePosixPath(member)
+    hidden = "__MACOSX" in path.parts or path.name.startswith("._")
+    return path.suffix.lower() == ".csv" and not hidden
 
 
 def _verify_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

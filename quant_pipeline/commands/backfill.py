@@ -143,7 +143,8 @@ def _expand(paths: Sequence[Path]) -> list[Path]:
             inside = [
                 entry
                 for entry in sorted(path.rglob("*"))
-                if entry.suffix in {".zip", ".csv", ".parquet"} or entry.name.endswith(".csv.gz")
+                if entry.name.lower().endswith((".zip", ".csv", ".csv.gz", ".parquet"))
+                and not entry.name.startswith("._")  # what macOS puts beside a file
             ]
             if not inside:
                 raise ValueError(f"{path} holds no .zip, .csv, .csv.gz or .parquet file")

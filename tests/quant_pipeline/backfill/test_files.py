@@ -358,13 +358,14 @@ def test_csv_with_iso_times_and_sides_lands_by_mapping(
     (unnamed,) = run(lander, rejects, path)
     assert "which of them is time?" in str(unnamed.problem)
     (report,) = run(lander, rejects, path, options=Options("binance", mapping={"time": "when"}))
-    assert (report.new, report.rejected) == (3, 2)
+    assert (report.new, report.rejected) == (4, 1)
     stored = connection.execute(
         "select symbol, trade_id, ts::varchar, quantity, is_buyer_maker from raw.ticks"
         " order by symbol, trade_id"
     ).fetchall()
     assert stored == [
         ("BTCUSDT", 1, "2024-08-08 10:00:01.5", 0.1, True),
+        ("BTCUSDT", 2, "2024-08-08 08:00:01", 0.1, True),
         ("ETHUSDT", 1, "2024-08-08 10:00:00.123456", 1.5, False),
         ("ETHUSDT", 2, "2024-08-08 10:00:01", 2.0, True),
     ]
@@ -556,3 +557,53 @@ def test_zip_packed_by_an_unknown_method_is_refused(
     (report,) = run(lander, rejects, path)
     assert report.status == "refused"
     assert "unpack it first" in str(report.problem)
+
+
+def test_byte_order_mark_costs_no_row_and_no_column(
+    btc_rows: list[Row],
+    lander: Lander,
+    connection: duckdb.DuckDBPyConnection,
+    rejects: Path,
+    tmp_path: Path,
+) -> None:
+    archive = tmp_path / "BTCUSDT-trades-2024-08-08.csv"
+    archive.write_text("\ufeff" + "".join(",".join(row) + "\n" for row in btc_rows[:5]))
+    named = tmp_path / "named.csv"
+    named.write_text('\ufeff"id","price","qty","time","side"\n1,2,3,1723111200000,buy\n')
+    first, second = run(lander, rejects, archive, named, options=Options("binance", "BTCUSDT"))
+    assert (first.new, first.rejected) == (5, 0)
+    assert (second.new, second.problem) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("id,price,qty,time,side\n1,2,3,4,buy\n".encode("utf-16"), "is UTF-16"),
+        ("id,price,qty,time,side\n1,2,3,4,buy\n".encode("utf-16-le"), "is UTF-16"),
+        (b"id;price;qty;time;side\n1;2,5;3;1723111200000;buy\n", "separated by ';'"),
+        (b"id\tprice\tqty\ttime\tside\n1\t2\t3\t1723111200000\tbuy\n", "separated by a tab"),
+    ],
+)
+def test_text_of_another_encoding_or_separator_is_told(
+    lander: Lander, rejects: Path, tmp_path: Path, text: bytes, says: str
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(text)
+    (report,) = run(lander, rejects, path, options=Options("binance", symbol="BTCUSDT"))
+    assert report.status == "refused"
+    assert says in str(report.problem)
+
+
+def test_time_that_is_only_a_date_is_refused_with_the_accepted_forms(
+    lander: Lander, rejects: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(
+        "id,price,qty,time,side\n1,2,3,2024-08-08,buy\n2,2,3,2024-08-08T10:00:00-0330,buy\n"
+    )
+    (report,) = run(lander, rejects, path, options=Options("binance", symbol="BTCUSDT"))
+    assert (report.new, report.rejected) == (1, 1)
+    assert (
+        "2024-08-08 is not ms, µs or ns since 1970, nor a date with time as in"
+        in (refused(rejects)[0]["reason"])
+    )

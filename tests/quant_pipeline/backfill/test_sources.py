@@ -13,7 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quant_pipeline.backfill.layouts import ArchiveName, detect, parse_mapping
-from quant_pipeline.backfill.sources import Damage, UnreadableFileError, blocks, checksum
+from quant_pipeline.backfill.sources import (
+    Damage,
+    UnreadableFileError,
+    blocks,
+    checksum,
+    text_bytes,
+)
 
 LINES = [f"{3735683259 + at},{61837 + at % 97}.5,0.0{at % 89}\n".encode() for at in range(3000)]
 TEXT = b"".join(LINES)
@@ -110,3 +116,20 @@ def test_header_with_two_candidates_asks_which() -> None:
 def test_mapping_that_maps_nothing_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="--map"):
         parse_mapping(text)
+
+
+def test_suffixes_in_capitals_are_the_same_files(tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-trades-2024-08-08.ZIP"
+    path.write_bytes(zipped())
+    assert b"".join(blocks(path, Damage())) == TEXT
+    assert text_bytes(path) == len(TEXT)
+    assert ArchiveName.parse(path) == ArchiveName("BTCUSDT", "trades", "2024-08-08")
+    packed = tmp_path / "x.CSV.GZ"
+    packed.write_bytes(gzip.compress(TEXT))
+    assert b"".join(blocks(packed, Damage())) == TEXT
+
+
+def test_what_macos_adds_to_a_zip_is_no_member(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    path.write_bytes(zipped(names=("a.csv", "__MACOSX/._a.csv", "._a.csv")))
+    assert b"".join(blocks(path, Damage())) == TEXT
