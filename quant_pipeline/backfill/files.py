@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from quant_pipeline.backfill.chunks import Chunk, Reading, chunks
-from quant_pipeline.backfill.landing import Lander, Source
+from quant_pipeline.backfill.landing import Lander, Progress, Source
 from quant_pipeline.backfill.layouts import ArchiveName, Kind
 from quant_pipeline.backfill.rejects import RejectLog, reasons
 from quant_pipeline.backfill.rows import Period, check, exchanged_columns
@@ -60,7 +60,7 @@ class FileReport:
         rows: read in this run.
         new: inserted.
         duplicate: in the lake, or earlier in the file, with the same content.
-        rejected: in the rejects file, with the reason.
+        rejected: in the rejects file, with the reason; those of `skipped` in that run's.
         skipped: committed by an earlier run of the same file and not read again.
         problem: why the file is damaged, refused, or not to be trusted as a whole.
         notes: what is worth knowing and no error.
@@ -134,7 +134,13 @@ def _backfill_file(
     source = Source(
         _key(digest, symbol, kind, options), path.name, options.venue, symbol or "", kind
     )
-    done, finished = (0, False) if options.again else lander.progress(source)
+    done, finished, rejected = Progress(0, False, 0) if options.again else lander.progress(source)
+    report.rejected = rejected
+    if rejected:
+        report.notes.append(
+            f"{rejected:,} rows were refused when they were read before; "
+            "--again reads the file again and says why"
+        )
     if finished:
         report.status, report.skipped = "already landed", done
         return

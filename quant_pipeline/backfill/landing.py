@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 import polars as pl
@@ -35,6 +35,14 @@ class Landed:
     refused: pl.DataFrame
 
 
+class Progress(NamedTuple):
+    """How far earlier runs came with a source: rows committed, whether all, and refused."""
+
+    rows_read: int
+    finished: bool
+    rejected: int
+
+
 @dataclass(frozen=True)
 class Source:
     """Whose rows these are: the key of `raw.backfills`."""
@@ -60,15 +68,18 @@ class Lander:
         self._connection = connection
         self._clock = clock
 
-    def progress(self, source: Source) -> tuple[int, bool]:
-        """Rows of the source that earlier runs committed, and whether that was all of it."""
+    def progress(self, source: Source) -> Progress:
+        """What earlier runs did; of chunks that were read again, the last time counts."""
         row = self._connection.execute(
-            "select coalesce(max(rows_read), 0), coalesce(bool_or(finished), false)"
-            " from raw.backfills where source = ?",
+            "select coalesce(max(rows_read), 0), coalesce(bool_or(finished), false),"
+            " coalesce(sum(rejected), 0) from ("
+            "   select rows_read, bool_or(finished) as finished,"
+            "     max_by(rows_rejected, committed_at) filter (not finished) as rejected"
+            "   from raw.backfills where source = ? group by rows_read)",
             [source.key],
         ).fetchone()
         assert row is not None
-        return int(row[0]), bool(row[1])
+        return Progress(int(row[0]), bool(row[1]), int(row[2]))
 
     def archived_days(self) -> pl.DataFrame:
         """Days whose ticks retention took out of the lake, as a frame of `day`."""

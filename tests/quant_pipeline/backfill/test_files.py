@@ -607,3 +607,33 @@ def test_time_that_is_only_a_date_is_refused_with_the_accepted_forms(
         "2024-08-08 is not ms, µs or ns since 1970, nor a date with time as in"
         in (refused(rejects)[0]["reason"])
     )
+
+
+def test_rerun_of_a_file_with_refused_rows_still_tells_of_them(
+    btc_rows: list[Row], make_zip: MakeZip, lander: Lander, rejects: Path
+) -> None:
+    bad = (*btc_rows[3][:4], "noon", *btc_rows[3][5:])
+    path = make_zip([*btc_rows[:3], bad])
+    options = Options("binance", again=True)
+    for _ in range(2):
+        (first,) = run(lander, rejects, path, options=options)
+        assert (first.status, first.rejected) == ("landed", 1)
+    (again,) = run(lander, rejects, path)
+    assert (again.status, again.rejected, again.is_clean) == ("already landed", 1, False)
+    assert "--again" in again.notes[-1]
+
+
+def test_resumed_file_counts_what_the_interrupted_run_refused(
+    btc_rows: list[Row], make_zip: MakeZip, lander: Lander, rejects: Path
+) -> None:
+    bad = (*btc_rows[0][:4], "noon", *btc_rows[0][5:])
+    path = make_zip([bad, *btc_rows[1:2000]])
+    options = Options("binance", block_bytes=50_000)
+
+    def kill(_report: FileReport, _bytes: int) -> None:
+        raise KeyboardInterrupt
+
+    with RejectLog(rejects) as log, pytest.raises(KeyboardInterrupt):
+        backfill_files([path], options, lander, log, on_progress=kill)
+    (report,) = run(lander, rejects, path, options=options)
+    assert (report.status, report.rejected, report.is_clean) == ("landed", 1, False)

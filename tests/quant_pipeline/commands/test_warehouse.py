@@ -69,7 +69,7 @@ def test_backfill_counts_new_duplicate_and_malformed_and_names_the_rejects_file(
     assert "time noon is not ms, µs or ns" in rejects.read_text()
     assert rejects.name in output.replace("\n", "")
     code, output = quant("backfill", "--files", str(path))
-    assert (code, "already landed" in output) == (0, True)
+    assert (code, "already landed" in output, "1 rows were refused" in output) == (1, True, True)
 
 
 def test_backfill_beside_a_writer_of_the_same_trades_loses_and_invents_nothing(
