@@ -17,7 +17,13 @@ from quant_pipeline.backfill.chunks import Chunk, Reading, chunks
 from quant_pipeline.backfill.landing import Lander, Progress, Source
 from quant_pipeline.backfill.layouts import ArchiveName, Kind
 from quant_pipeline.backfill.rejects import RejectLog, reasons
-from quant_pipeline.backfill.rows import Period, check, exchanged_columns
+from quant_pipeline.backfill.rows import (
+    TELLING_ROWS,
+    Period,
+    check,
+    exchanged_beside,
+    exchanged_columns,
+)
 from quant_pipeline.backfill.sources import (
     BLOCK_BYTES,
     Checksum,
@@ -189,7 +195,7 @@ def _land_chunk(
         symbol=source.symbol or None,
     )
     if is_first:
-        _suspect_columns(source, checked.good, checked.rejected)
+        _suspect_columns(source, checked.good, checked.rejected, lander)
     refused = pl.concat([chunk.broken, _as_text(checked.rejected)])
     log.add(source.name, refused)
     landed = lander.land(
@@ -214,7 +220,9 @@ def _as_text(refused: pl.DataFrame) -> pl.DataFrame:
     return refused.with_columns(pl.col("text").struct.json_encode())
 
 
-def _suspect_columns(source: Source, good: pl.DataFrame, rejected: pl.DataFrame) -> None:
+def _suspect_columns(
+    source: Source, good: pl.DataFrame, rejected: pl.DataFrame, lander: Lander
+) -> None:
     """Refuse a file whose columns are evidently in another order, rather than guess it."""
     if good.is_empty() and rejected.height > 1:
         (reason, rows), *_ = reasons(rejected).most_common(1)
@@ -233,6 +241,17 @@ def _suspect_columns(source: Source, good: pl.DataFrame, rejected: pl.DataFrame)
             f"{source.name}: price and quantity look exchanged (the price jumps from row to row, "
             "the quantity hardly moves); name them with --map, as in --map price=2,quantity=1"
         )
+    if good.height >= TELLING_ROWS:
+        return
+    for (symbol,), rows in good.group_by("symbol"):
+        times = rows["ts"].sort()
+        price = lander.price_near(source.venue, str(symbol), times[0], times[-1])
+        if price is not None and exchanged_beside(rows, price):
+            raise UnreadableFileError(
+                f"{source.name}: price and quantity look exchanged ({symbol} traded at about "
+                f"{price:g} that day, as the quantities say); name them with --map, as in "
+                "--map price=2,quantity=1"
+            )
 
 
 def _judge_checksum(path: Path, digest: Checksum, options: Options, report: FileReport) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 import duckdb
@@ -80,6 +80,16 @@ class Lander:
         ).fetchone()
         assert row is not None
         return Progress(int(row[0]), bool(row[1]), int(row[2]))
+
+    def price_near(self, venue: str, symbol: str, start: datetime, end: datetime) -> float | None:
+        """Median price of the symbol's ticks from a day before to a day after; None: no ticks."""
+        row = self._connection.execute(
+            "select median(price) from raw.ticks"
+            " where venue = ? and symbol = ? and ts between ? and ?",
+            [venue, symbol, start - timedelta(days=1), end + timedelta(days=1)],
+        ).fetchone()
+        assert row is not None
+        return None if row[0] is None else float(row[0])
 
     def archived_days(self) -> pl.DataFrame:
         """Days whose ticks retention took out of the lake, as a frame of `day`."""

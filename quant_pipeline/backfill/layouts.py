@@ -118,6 +118,7 @@ def detect(
         return archive_layout(kind)
     found = _by_header(path, names, mapping) if has_header else {}
     found.update(_by_mapping(path, names, mapping, has_header=has_header))
+    _check_each_once(path, names, found)
     missing = [name for name in _NEEDED[kind] if name not in found]
     if not {"is_buyer_maker", "side"} & found.keys():
         missing.append("is_buyer_maker (or side)")
@@ -133,7 +134,8 @@ def parse_mapping(text: str) -> dict[str, str]:
     """Read `price=px,quantity=amount` or `trade_id=0,price=1`.
 
     Raises:
-        ValueError: a part is not `ours=theirs`, or ours is none of our columns.
+        ValueError: a part is not `ours=theirs`, ours is none of our columns, or one of them is
+            named twice.
     """
     mapping = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -142,8 +144,24 @@ def parse_mapping(text: str) -> dict[str, str]:
             raise ValueError(f"{part!r} in --map is not ours=theirs, as in price=px")
         if ours not in _ALIASES:
             raise ValueError(f"{ours!r} in --map is not one of {', '.join(_ALIASES)}")
+        if ours in mapping:
+            raise ValueError(f"--map names {ours} twice: {mapping[ours]!r} and {theirs!r}")
+        for other, column in mapping.items():
+            if column == theirs:
+                raise ValueError(f"--map gives column {theirs!r} to both {other} and {ours}")
         mapping[ours] = theirs
     return mapping
+
+
+def _check_each_once(path: Path, names: Sequence[str], found: Mapping[str, int]) -> None:
+    takers: dict[int, str] = {}
+    for ours, at in found.items():
+        other = takers.setdefault(at, ours)
+        if other != ours:
+            raise UnreadableFileError(
+                f"{path}: column {names[at]!r} is to be both {other} and {ours}; "
+                f"name another with --map {other}=…"
+            )
 
 
 def _by_header(path: Path, names: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:

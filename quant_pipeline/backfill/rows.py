@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
@@ -17,6 +18,9 @@ from quant_pipeline.schema import MAX_AMOUNT
 _EARLIEST: Final = datetime(2010, 1, 1, tzinfo=UTC)
 _UNITS_PER_US: Final = {"ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)}
 """Era → (factor to, divisor to) microseconds."""
+
+TELLING_ROWS: Final = 50
+"""Of fewer rows, their behaviour does not tell price from quantity."""
 
 _QUOTE_TOLERANCE = 1e-6
 _TRUE = ("true", "1", "t", "buyer_maker")
@@ -135,7 +139,7 @@ def refuse(rows: pl.DataFrame, reason: pl.Expr) -> pl.DataFrame:
     return rows.select("row", reason.cast(pl.String).alias("reason"), "text")
 
 
-def exchanged_columns(good: pl.DataFrame, *, at_least: int = 50) -> bool:
+def exchanged_columns(good: pl.DataFrame, *, at_least: int = TELLING_ROWS) -> bool:
     """Whether price and quantity look exchanged: the price jumps and the quantity hardly moves.
 
     Their product is the same either way, so only their behaviour tells. Needs `at_least` rows.
@@ -148,6 +152,15 @@ def exchanged_columns(good: pl.DataFrame, *, at_least: int = 50) -> bool:
         return float((moves > 0.1).sum()) / moves.len()
 
     return jumpiness("price") > 0.3 and jumpiness("quantity") < 0.05
+
+
+def exchanged_beside(good: pl.DataFrame, price: float) -> bool:
+    """Whether the quantities are what the price is known to be about, and the prices are not."""
+
+    def factor(column: str) -> float:
+        return math.exp(abs(math.log(good.select(pl.col(column).median()).item() / price)))
+
+    return factor("quantity") < 1.25 and factor("price") > 2
 
 
 def _whole(raw: pl.DataFrame, name: str) -> pl.Expr:

@@ -637,3 +637,23 @@ def test_resumed_file_counts_what_the_interrupted_run_refused(
         backfill_files([path], options, lander, log, on_progress=kill)
     (report,) = run(lander, rejects, path, options=options)
     assert (report.status, report.rejected, report.is_clean) == ("landed", 1, False)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_short_file_with_price_and_quantity_exchanged_is_known_by_the_prices_in_the_lake(
+    btc_rows: list[Row], make_zip: MakeZip, lander: Lander, rejects: Path, held: bool
+) -> None:
+    if held:
+        run(lander, rejects, make_zip(btc_rows[100:200]))
+    rows = [tuple(row[at] for at in (0, 2, 1, 3, 4, 5, 6)) for row in btc_rows[:20]]
+    (report,) = run(lander, rejects, make_zip(rows, "BTCUSDT-trades-2024-08"))
+    assert report.status == ("refused" if held else "landed")
+    assert ("look exchanged" in str(report.problem)) is held
+
+
+def test_one_column_cannot_be_two_of_ours(lander: Lander, rejects: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("id,price,qty,time,side\n1,2,3,1723111200000,buy\n")
+    options = Options("binance", "BTCUSDT", mapping={"price": "qty"})
+    (report,) = run(lander, rejects, path, options=options)
+    assert "column 'qty' is to be both quantity and price" in str(report.problem)

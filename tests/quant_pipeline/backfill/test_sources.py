@@ -112,7 +112,9 @@ def test_header_with_two_candidates_asks_which() -> None:
     assert layout.positions["quantity"] == 3
 
 
-@pytest.mark.parametrize("text", ["price", "price=", "cost=px"])
+@pytest.mark.parametrize(
+    "text", ["price", "price=", "cost=px", "price=1,quantity=1", "price=1,price=2"]
+)
 def test_mapping_that_maps_nothing_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="--map"):
         parse_mapping(text)
