@@ -50,8 +50,14 @@ class RejectLog:
 
     def _open(self) -> Any:
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a", encoding="utf-8", newline="")
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("a", encoding="utf-8", newline="")
+            except OSError as error:
+                raise ValueError(
+                    f"refused rows cannot be written to {self.path} ({error.strerror}); "
+                    "name another file with --rejects"
+                ) from error
             self._writer = csv.writer(self._file)
             if self._file.tell() == 0:
                 self._writer.writerow(("source", "row", "reason", "text"))

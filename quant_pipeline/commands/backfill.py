@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,7 +18,7 @@ from quant_pipeline.commands.console import console, messages
 from quant_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from quant_pipeline.backfill.files import FileReport, Options
     from quant_pipeline.backfill.rest import RangeReport
@@ -37,6 +38,10 @@ def backfill(
     files: Annotated[
         list[Path] | None,
         typer.Option("--files", help="A .zip, .csv, .csv.gz or .parquet file, or a folder."),
+    ] = None,
+    more_files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILES]...", help="Files or folders, as --files."),
     ] = None,
     symbol: Annotated[
         str | None, typer.Option(help="Symbol; archive files carry it in their name.")
@@ -71,15 +76,18 @@ def backfill(
 
     Example: quant backfill --symbol BTCUSDT --from 2024-08-08 --to 2024-08-09
 
-    Example: quant backfill --files BTCUSDT-trades-2024-08-08.zip --files more/
+    Example: quant backfill --files BTCUSDT-trades-2024-08-*.zip more/
     """
     from quant_pipeline.backfill.files import Options
     from quant_pipeline.backfill.layouts import parse_mapping
 
     settings = settings_module.get()
     log_path = rejects or settings.rejects_dir / f"backfill-{datetime.now(UTC):%Y%m%dT%H%M%S}.csv"
-    if files and start:
-        raise ValueError("give either --files or --from and --to, not both")
+    if log_path.is_dir():
+        raise ValueError(f"--rejects {log_path} is a folder; name a file, as in {log_path}/x.csv")
+    files = [*(files or ()), *(more_files or ())]
+    if files and (start or end):
+        raise ValueError("give either files or --from and --to, not both")
     if start is not None:
         symbols = [settings_module.check_symbol(symbol)] if symbol else list(settings.symbols)
         _show_ranges(
@@ -115,7 +123,7 @@ def _backfill_files(
     total = sum(text_bytes(path) for path in paths if path.is_file())
     with (
         lake.connect(settings=settings) as connection,
-        catalog.advisory_lock(catalog.ensure(settings), "backfill"),
+        _only_one(settings),
         RejectLog(log_path) as log,
         _progress() as progress,
     ):
@@ -194,7 +202,7 @@ async def _backfill_ranges(
     venue = by_name(settings.venue)
     with (
         lake.connect(settings=settings) as connection,
-        catalog.advisory_lock(catalog.ensure(settings), "backfill"),
+        _only_one(settings),
         RejectLog(log_path) as log,
         _progress() as progress,
     ):
@@ -254,6 +262,17 @@ def rest_client(settings: Settings, venue: Venue) -> RestClient:
 
     budget = WeightBudget(share=settings.backfill_weight_share)
     return RestClient(settings.rest_url, venue, budget, SystemClock())
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    """Wait, and say so, until no other process adds past trades or takes any away."""
+    dsn = catalog.ensure(settings)
+    with ExitStack() as stack:
+        if not stack.enter_context(catalog.advisory_lock(dsn, "backfill", wait=False)):
+            messages.print("waiting for another backfill, restore or retention to end")
+            stack.enter_context(catalog.advisory_lock(dsn, "backfill"))
+        yield
 
 
 def _progress() -> Progress:

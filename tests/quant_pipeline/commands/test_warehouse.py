@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from quant_pipeline import lake
+from quant_pipeline import catalog, lake
 from quant_pipeline import settings as settings_module
 from quant_pipeline.cli import app
 from quant_pipeline.settings import Settings
@@ -22,7 +22,7 @@ LINE = "{id},61837.63,0.02,1236.7526,{time},True,True\n"
 
 # Another process that lands the same trades, twenty a commit, as the live worker would.
 WRITER = """
-from quant_pipeline import lake
+from quant_pipeline import catalog, lake
 connection = lake.connect()
 for first in range(0, 2000, 20):
     connection.execute(
@@ -101,6 +101,9 @@ def test_backfill_beside_a_writer_of_the_same_trades_loses_and_invents_nothing(
     [
         ((), "give --files, or --from and --to"),
         (("--files", "x.zip", "--from", "2024-08-08"), "not both"),
+        (("--files", "x.zip", "--to", "2024-08-08"), "not both"),
+        (("--files", "x.zip", "--rejects", "."), "is a folder; name a file"),
+        (("--files", "x.zip", "--rejects", "/dev/null/x.csv"), "name another file with --rejects"),
         (("--from", "2024-08-09", "--to", "2024-08-08"), "is not after --from"),
         (("--from", "2024-08-09", "--symbol", "btc-usdt"), "did you mean 'BTCUSDT'"),
         (("--files", "x.csv", "--map", "cost=px"), "is not one of trade_id"),
@@ -112,6 +115,43 @@ def test_backfill_says_what_is_wrong_with_its_options(
     code, output = quant("backfill", *arguments)
     assert code == 1
     assert says in output
+
+
+def test_backfill_takes_several_files_as_a_shell_expands_them(
+    quant: Quant, settings: Settings, tmp_path: Path
+) -> None:
+    first = write_day(tmp_path, 10)
+    folder = tmp_path / "more"
+    folder.mkdir()
+    write_day(folder, 20).rename(folder / "BTCUSDT-trades-2024-08.CSV")
+    code, output = quant("backfill", "--files", str(first), str(folder))
+    assert code == 0, output
+    with lake.connect(settings=settings) as connection:
+        assert connection.execute("select count(*) from raw.ticks").fetchone() == (20,)
+
+
+def test_backfill_says_that_it_waits_for_another(settings: Settings, tmp_path: Path) -> None:
+    path = write_day(tmp_path, 5)
+    with lake.connect(settings=settings):
+        pass
+    environment = {
+        **os.environ,
+        "QUANT_HOME": str(settings.home),
+        "QUANT_CATALOG_DSN": str(settings.catalog_dsn),
+    }
+    command = [sys.executable, "-c", "from quant_pipeline.cli import main; main()"]
+    with catalog.advisory_lock(catalog.ensure(settings), "backfill"):
+        second = subprocess.Popen(
+            [*command, "backfill", "--files", str(path)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert second.stderr is not None
+        assert "waiting for another backfill" in second.stderr.readline()
+    second.communicate(timeout=120)
+    assert second.returncode == 0
 
 
 def test_maintain_shows_files_and_bytes_before_and_after(quant: Quant, settings: Settings) -> None:
