@@ -243,10 +243,10 @@ def _suspect_columns(
         )
     if good.height >= TELLING_ROWS:
         return
-    for (symbol,), rows in good.group_by("symbol"):
-        times = rows["ts"].sort()
+    for (symbol,), named in good.group_by("symbol"):
+        times = named["ts"].sort()
         price = lander.price_near(source.venue, str(symbol), times[0], times[-1])
-        if price is not None and exchanged_beside(rows, price):
+        if price is not None and exchanged_beside(named, price):
             raise UnreadableFileError(
                 f"{source.name}: price and quantity look exchanged ({symbol} traded at about "
                 f"{price:g} that day, as the quantities say); name them with --map, as in "

@@ -137,7 +137,7 @@ def parse_mapping(text: str) -> dict[str, str]:
         ValueError: a part is not `ours=theirs`, ours is none of our columns, or one of them is
             named twice.
     """
-    mapping = {}
+    mapping: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         ours, equals, theirs = (word.strip() for word in part.partition("="))
         if not equals or not theirs:
