@@ -6,7 +6,6 @@ One process, one lake connection in use at a time; any number of processes.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -160,7 +159,7 @@ def _is_current(dsn: str) -> bool:
 
 def _create(settings: Settings, dsn: str) -> None:
     """Create or upgrade the tables, one process at a time."""
-    if not re.match(r"\w+://", settings.lake_path):
+    if not settings_module.is_address(settings.lake_path):
         os.makedirs(settings.lake_path, exist_ok=True)  # noqa: PTH103 - may be an address
     with catalog.advisory_lock(dsn, "schema"):
         if _is_current(dsn):

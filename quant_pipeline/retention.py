@@ -7,7 +7,6 @@ from ticks that are gone, and `restore` brings a day back.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ import duckdb
 
 from quant_pipeline import lake
 from quant_pipeline.compaction import DBT_SCHEMAS
-from quant_pipeline.settings import Settings
+from quant_pipeline.settings import Settings, is_address
 
 _COLUMNS = "venue, symbol, trade_id, ts, received_at, price, quantity, is_buyer_maker"
 # What a day's rows are compared by, before and after they are written.
@@ -24,7 +23,6 @@ _FINGERPRINT = (
     "count(*), coalesce(sum(trade_id::hugeint), 0), coalesce(bit_xor(hash(venue, symbol, trade_id,"
     " ts, received_at, price, quantity, is_buyer_maker)), 0)"
 )
-_IS_ADDRESS = re.compile(r"\w+://")
 
 
 class RetentionError(RuntimeError):
@@ -116,7 +114,7 @@ def _retire_day(
     ).fetchone()
     assert earlier is not None
     path = f"{archive}/ticks-{day}" + (f"-{earlier[0] + 1}" if earlier[0] else "") + ".parquet"
-    if not _IS_ADDRESS.match(archive):
+    if not is_address(archive):
         Path(archive).mkdir(parents=True, exist_ok=True)
     literal = path.replace("'", "''")
     connection.execute(
@@ -173,11 +171,13 @@ def _check_consumed(connection: duckdb.DuckDBPyConnection, day: date) -> None:
 
 def _check_apart(archive: str, settings: Settings) -> None:
     """Orphan removal deletes every Parquet file below the lake's folder that no table names."""
-    inside = archive == settings.lake_path or archive.startswith(
-        settings.lake_path.rstrip("/") + "/"
-    )
-    if inside:
+    if is_address(archive) or is_address(settings.lake_path):
+        overlap = f"{archive}/".startswith(settings.lake_path.rstrip("/") + "/")
+    else:  # where links and `..` really lead
+        kept, files = Path(archive).resolve(), Path(settings.lake_path).resolve()
+        overlap = kept.is_relative_to(files) or files.is_relative_to(kept)
+    if overlap:
         raise RetentionError(
-            f"archive_path {archive!r} is inside the lake's folder {settings.lake_path!r}, where "
-            "maintenance removes files that no table names; choose another"
+            f"archive_path {archive!r} and the lake's folder {settings.lake_path!r} are one inside "
+            "the other, and maintenance removes files there that no table names; choose another"
         )

@@ -129,6 +129,19 @@ def _anchor(path: Path) -> Path:
     return path if path.is_absolute() else ROOT / path
 
 
+def is_address(place: str) -> bool:
+    """Whether files are kept at an address, as s3://bucket/prefix, and not in a folder."""
+    return re.match(r"\w+://", place) is not None
+
+
+def _anchor_folder(place: str | None) -> str | None:
+    """Make a folder absolute; addresses and an empty value, which is an unset one, stay."""
+    if not place:
+        return place
+    folder = re.sub(r"^file://(localhost)?(?=/)", "", place)
+    return folder if is_address(folder) else str(_anchor(Path(folder)))
+
+
 Symbol = Annotated[str, AfterValidator(check_symbol)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -147,7 +160,7 @@ class Settings(BaseSettings):
         default=None,
         description="libpq DSN of a PostgreSQL catalog; unset: embedded. Password: PGPASSWORD",
     )
-    data_path: str | None = Field(
+    data_path: Annotated[str | None, AfterValidator(_anchor_folder)] = Field(
         default=None, description="Parquet files: a folder or s3://bucket/prefix; unset: HOME/lake"
     )
 
@@ -375,7 +388,7 @@ class Settings(BaseSettings):
     tick_retention_days: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Days raw ticks stay in the lake; unset: for ever"
     )
-    archive_path: str | None = Field(
+    archive_path: Annotated[str | None, AfterValidator(_anchor_folder)] = Field(
         default=None, description="Where retired ticks are exported to; unset: HOME/archive"
     )
     backfill_weight_share: Annotated[float, Field(gt=0, le=1)] = Field(

@@ -117,8 +117,12 @@ def test_nothing_is_retired_unless_it_is_switched_on(kept: Settings) -> None:
     assert query(off, "select count(*) from raw.ticks") == [(900,)]
 
 
-def test_archive_inside_the_lakes_folder_is_refused(kept: Settings) -> None:
-    inside = kept.model_copy(update={"archive_path": f"{kept.lake_path}/archive"})
+@pytest.mark.parametrize(
+    "place", ["lake/archive", "archive/../lake/archive", "link/archive", "lake", ""]
+)
+def test_archive_and_lake_are_never_one_inside_the_other(kept: Settings, place: str) -> None:
+    (kept.home / "link").symlink_to(kept.lake_path, target_is_directory=True)
+    inside = kept.model_copy(update={"archive_path": str(kept.home / place)})
     report = maintain(inside)
     assert "choose another" in report.notes[0]
     assert query(kept, "select count(*) from raw.ticks") == [(900,)]

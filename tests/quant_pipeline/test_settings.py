@@ -62,6 +62,26 @@ def test_relative_home_is_anchored_at_the_repository(
     assert load().home == ROOT / "elsewhere"
 
 
+@pytest.mark.parametrize("name", ["data_path", "archive_path"])
+@pytest.mark.parametrize(
+    ("value", "means"),
+    [
+        ("elsewhere/files", str(ROOT / "elsewhere/files")),
+        ("~/files", str(Path.home() / "files")),
+        ("/srv/files", "/srv/files"),
+        ("file:///srv/files", "/srv/files"),
+        ("s3://bucket/files", "s3://bucket/files"),
+        ("", ""),
+    ],
+)
+def test_folders_of_files_are_anchored_at_the_repository_and_addresses_are_kept(
+    toml: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str, means: str
+) -> None:
+    toml.write_text(f'{name} = "{value}"\n')
+    monkeypatch.chdir(tmp_path)
+    assert getattr(load(), name) == means
+
+
 @pytest.mark.usefixtures("toml")
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
