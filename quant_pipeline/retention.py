@@ -71,7 +71,8 @@ def retire(
 def restore(connection: duckdb.DuckDBPyConnection, day: date) -> int:
     """Bring an archived day's ticks back into the lake; returns how many.
 
-    The next dbt run makes the day's bars again from all its ticks, late ones included.
+    The next dbt run makes the day's bars again from all its ticks, late ones included: those that
+    waited in the lake are written again, for dbt has passed their snapshots and left them alone.
 
     Raises:
         RetentionError: the day is not archived, or a file of it cannot be read.
@@ -86,15 +87,23 @@ def restore(connection: duckdb.DuckDBPyConnection, day: date) -> int:
         raise RetentionError(
             f'day {day} is not archived; `quant sql "from raw.archived_days"` lists those that are'
         )
+    span = [day, day + timedelta(days=1)]
     try:
         with lake.transaction(connection):
+            connection.execute(
+                f"create or replace temp table waiting as select {_COLUMNS} from raw.ticks"
+                " where ts >= ? and ts < ?",
+                span,
+            )
+            connection.execute("delete from raw.ticks where ts >= ? and ts < ?", span)
+            connection.execute(f"insert into raw.ticks ({_COLUMNS}) from waiting")
             rows = connection.execute(
                 f"insert into raw.ticks ({_COLUMNS}) select distinct {_COLUMNS}"
-                " from read_parquet(?) as archived anti join ("
-                "   select venue, symbol, trade_id from raw.ticks where ts >= ? and ts < ?"
-                " ) using (venue, symbol, trade_id)",
-                [paths, day, day + timedelta(days=1)],
+                " from read_parquet(?) as archived anti join waiting"
+                " using (venue, symbol, trade_id)",
+                [paths],
             ).fetchone()
+            connection.execute("drop table waiting")
             connection.execute("delete from raw.archived_days where day = ?", [day])
     except duckdb.IOException as error:
         raise RetentionError(f"the archive of {day} cannot be read: {error}") from error

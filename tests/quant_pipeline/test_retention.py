@@ -9,11 +9,12 @@ import duckdb
 import polars as pl
 import pytest
 from dbt.contracts.graph.manifest import Manifest
+from polars.testing import assert_frame_equal
 
 from quant_pipeline import lake, maintenance, retention
 from quant_pipeline.resident_dbt import DbtError, ResidentDbt
 from quant_pipeline.settings import Settings
-from tests.dbt_project.warehouse import BAR_MODELS
+from tests.dbt_project.warehouse import BAR_MODELS, BAR_TABLES, LIQUIDITY_TABLES, read_all
 
 NOW = datetime(2024, 8, 20, 12, 0, tzinfo=UTC)
 DAYS = (date(2024, 8, 8), date(2024, 8, 9), date(2024, 8, 19))
@@ -97,6 +98,38 @@ def test_retired_ticks_are_in_the_archive_and_their_bars_stay_through_late_ticks
         kept, "select sum(trade_count) from bars.ohlc_1m where bucket::date = '2024-08-08'"
     )
     assert trades == [(301,)]
+
+
+@pytest.mark.timeout(600)
+def test_late_tick_that_waited_while_its_day_was_archived_is_in_every_bar_after_restore(
+    kept: Settings, dbt_manifest: Manifest
+) -> None:
+    dbt = ResidentDbt(kept, manifest=dbt_manifest)
+    dbt.run()
+    assert [day.day for day in maintain(kept).archived] == [*DAYS[:2]]
+    with lake.connect(settings=kept) as connection:
+        connection.execute(
+            "insert into raw.ticks values ('binance', 'BTCUSDT', 1300, '2024-08-08 06:30:00',"
+            " now()::timestamp, 60050, 0.5, false)"
+        )
+        land(connection, DAYS[2], 3300, count=1)
+    dbt.run()
+    with lake.connect(settings=kept) as connection:
+        assert retention.restore(connection, DAYS[0]) == 300
+    assert query(kept, "select count(*) from raw.ticks where trade_id between 1000 and 1300") == [
+        (301,)
+    ]
+    with lake.connect(settings=kept) as connection:
+        retention.restore(connection, DAYS[1])  # or a full refresh is refused
+    dbt.run()
+    tables = (*BAR_TABLES, *LIQUIDITY_TABLES)
+    restored = read_all(kept, tables)
+    dbt.run(full_refresh=True)
+    for table, frame in read_all(kept, tables).items():
+        unmarked = [each.drop("src_snapshot", strict=False) for each in (restored[table], frame)]
+        assert_frame_equal(*unmarked)
+    late = pl.col("bucket") == datetime(2024, 8, 8, 6, 30)  # noqa: DTZ001
+    assert restored["bars.ohlc_1s"].filter(late)["trade_count"].to_list() == [1]
 
 
 def test_ticks_that_are_in_no_bar_yet_are_not_retired(
