@@ -105,6 +105,9 @@ def restore(connection: duckdb.DuckDBPyConnection, day: date) -> int:
             ).fetchone()
             connection.execute("drop table waiting")
             connection.execute("delete from raw.archived_days where day = ?", [day])
+            connection.execute(
+                "insert into raw.restored_days values (?, now() at time zone 'UTC')", [day]
+            )
     except duckdb.IOException as error:
         raise RetentionError(f"the archive of {day} cannot be read: {error}") from error
     return int(rows[0]) if rows else 0

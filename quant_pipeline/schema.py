@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 7
+VERSION: Final = 8
 """Raised with every change to STATEMENTS; each statement may run again on an older lake."""
 
 WORKER_STOPPED: Final = "worker stopped"
@@ -242,6 +242,15 @@ CREATE TABLE IF NOT EXISTS raw.archived_days (
 )
 """
 
+# A row per day that was brought back. Its ticks have the snapshot of this row: which of them an
+# older snapshot held is not known any more.
+_RESTORED_DAYS = """
+CREATE TABLE IF NOT EXISTS raw.restored_days (
+    day         DATE      NOT NULL,
+    restored_at TIMESTAMP NOT NULL
+)
+"""
+
 STATEMENTS: Final = (
     "CREATE SCHEMA IF NOT EXISTS raw",
     "CREATE SCHEMA IF NOT EXISTS bars",
@@ -276,6 +285,7 @@ STATEMENTS: Final = (
     "ALTER TABLE raw.agg_trades SET SORTED BY (symbol ASC, ts ASC, agg_id ASC)",
     _BACKFILLS,
     _ARCHIVED_DAYS,
+    _RESTORED_DAYS,
 )
 
 TABLE_OPTIONS: Final = (

@@ -72,9 +72,9 @@ def lake_as_of(
         moment: what was there.
 
     Raises:
-        CannotRecomputeError: the ticks of a date were archived.
+        CannotRecomputeError: the ticks of a date are archived, or were when `moment` had passed.
     """
-    _check_ticks_are_there(connection, where)
+    _check_ticks_are_there(connection, where, moment.snapshot)
     with closing(
         duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
     ) as past:
@@ -88,17 +88,24 @@ def lake_as_of(
         yield past
 
 
-def _check_ticks_are_there(connection: duckdb.DuckDBPyConnection, where: Window) -> None:
-    days = connection.execute(
-        "select distinct day from lake.raw.archived_days"
-        " where day >= ?::date and day < ? order by day",
-        [where.start, where.end],
-    ).fetchall()
-    if days:
-        named = ", ".join(str(day) for (day,) in days)
-        raise CannotRecomputeError(
-            f"the ticks of {named} are archived: those of a snapshot cannot be told apart any more"
-        )
+def _check_ticks_are_there(
+    connection: duckdb.DuckDBPyConnection, where: Window, snapshot: int
+) -> None:
+    for table, since, state in (
+        ("archived_days", -1, "are archived"),
+        ("restored_days", snapshot, "were archived and restored after this snapshot"),
+    ):
+        days = connection.execute(
+            f"select distinct day from lake.raw.{table}"
+            " where day >= ?::date and day < ? and snapshot_id > ? order by day",
+            [where.start, where.end, since],
+        ).fetchall()
+        if days:
+            named = ", ".join(str(day) for (day,) in days)
+            raise CannotRecomputeError(
+                f"the ticks of {named} {state}: those of snapshot {snapshot} cannot be told apart"
+                " any more"
+            )
 
 
 def _copy_ticks(

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from dbt.contracts.graph.manifest import Manifest
 
-from quant_pipeline import lake, maintenance
+from quant_pipeline import lake, maintenance, retention
 from quant_pipeline.defs.pairs import append_snapshot
 from quant_pipeline.defs.snapshots import append, latest_window
 from quant_pipeline.research import as_of, pair_bars, pair_statistics, recompute
@@ -150,4 +150,28 @@ def test_archived_ticks_cannot_be_told_apart(settings: Settings) -> None:
             pytest.raises(as_of.CannotRecomputeError, match="2024-08-08 are archived"),
             as_of.lake_as_of(connection, (), where, symbols=PAIR, moment=as_of.Moment(1)),
         ):
+            pass
+
+
+def test_rows_that_are_older_than_a_restore_are_refused_and_later_ones_are_not(
+    settings: Settings,
+) -> None:
+    where = Window("binance", datetime(2024, 8, 8), datetime(2024, 8, 9))  # noqa: DTZ001
+    file = f"{settings.home}/ticks-2024-08-08.parquet"
+    with lake.connect(settings=settings) as connection:
+        published = lake.current_snapshot(connection)
+        connection.execute(f"copy (from raw.ticks) to '{file}' (format parquet)")
+        connection.execute(
+            "insert into raw.archived_days values ('2024-08-08', now()::timestamp, ?, 0)", [file]
+        )
+        retention.restore(connection, DAY)
+        with (
+            pytest.raises(
+                as_of.CannotRecomputeError, match="2024-08-08 were archived and restored"
+            ),
+            as_of.lake_as_of(connection, (), where, symbols=PAIR, moment=as_of.Moment(published)),
+        ):
+            pass
+        later = as_of.Moment(lake.current_snapshot(connection))
+        with as_of.lake_as_of(connection, (), where, symbols=PAIR, moment=later):
             pass
