@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import duckdb
 
 from quant_pipeline import lake
+
+_ALL_TIME: Final = (datetime(1970, 1, 2), datetime(9999, 12, 30))  # noqa: DTZ001 - with a margin
 
 
 class Ids(NamedTuple):
@@ -93,22 +95,29 @@ def resolve_gaps(
     still_missing: list[Ids],
     now: datetime,
 ) -> int:
-    """Write down what became of open gaps in `wanted`, and the venue's holes; returns gaps closed.
+    """Write down what became of open gaps of `wanted`, and the venue's holes; returns gaps closed.
 
     An open gap is replaced by `repaired` rows for what was recovered and `venue_hole` rows for
-    what the venue does not have, unless some of it is still missing.
+    what the venue does not have, unless some of it is still missing, in `wanted` or beyond.
     """
     closed = 0
     with lake.transaction(connection):
         rows = connection.execute(
             "select first_id, last_id, detected_at, cause from raw.capture_gaps"
             " where venue = ? and symbol = ? and status = 'open'"
-            " and first_id >= ? and last_id <= ?",
+            " and last_id >= ? and first_id <= ?",
             [venue, symbol, *wanted],
         ).fetchall()
         for first, last, detected_at, cause in rows:
             gap = Ids(first, last)
             if any(_overlap(gap, span) for span in still_missing):
+                continue
+            beyond = [
+                part
+                for outside in _without(gap, [wanted])
+                for part in missing_ids(connection, venue, symbol, outside, *_ALL_TIME)
+            ]
+            if beyond:
                 continue
             closed += 1
             connection.execute(
@@ -116,11 +125,22 @@ def resolve_gaps(
                 " and first_id = ? and last_id = ?",
                 [venue, symbol, first, last],
             )
-            for part in _without(gap, holes):
+            for part in _without(gap, [*holes, *_recorded_holes(connection, venue, symbol, gap)]):
                 _insert(connection, venue, symbol, part, detected_at, cause, "repaired", now)
         for hole in holes:
             _insert(connection, venue, symbol, hole, now, "backfill", "venue_hole", now)
     return closed
+
+
+def _recorded_holes(
+    connection: duckdb.DuckDBPyConnection, venue: str, symbol: str, ids: Ids
+) -> list[Ids]:
+    rows = connection.execute(
+        "select first_id, last_id from raw.capture_gaps where venue = ? and symbol = ?"
+        " and status = 'venue_hole' and last_id >= ? and first_id <= ?",
+        [venue, symbol, *ids],
+    ).fetchall()
+    return [Ids(*row) for row in rows]
 
 
 def _insert(
@@ -151,7 +171,7 @@ def _without(span: Ids, holes: list[Ids]) -> list[Ids]:
     for hole in sorted(hole for hole in holes if _overlap(span, hole)):
         if position < hole.first:
             parts.append(Ids(position, hole.first - 1))
-        position = hole.last + 1
+        position = max(position, hole.last + 1)
     if position <= span.last:
         parts.append(Ids(position, span.last))
     return parts

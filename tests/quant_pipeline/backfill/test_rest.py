@@ -194,6 +194,32 @@ async def test_gap_left_by_the_worker_is_filled_and_closed_and_the_venues_hole_r
     ]
 
 
+@pytest.mark.parametrize("later_first", [False, True])
+async def test_gap_across_two_ranges_is_closed_once_both_are_there(
+    connection: duckdb.DuckDBPyConnection, rejects: Path, holed_recording: Path, later_first: bool
+) -> None:
+    gap = Ids(FIRST + 3500, 3735693100)  # over the venue's hole and over midnight
+    midnight = datetime.fromisoformat("2024-08-09T00:00")
+    ranges = [(START, midnight), (midnight, END)]
+    connection.execute(
+        "insert into raw.capture_gaps values"
+        " ('binance', 'BTCUSDT', ?, ?, now(), 'long_absence', 'open', null, 0)",
+        [*gap],
+    )
+    async with open_backfill(holed_recording, connection, rejects) as (backfill, *_):
+        one, other = ranges[::-1] if later_first else ranges
+        assert (await backfill.fetch("BTCUSDT", *one)).gaps_closed == 0
+        assert (await backfill.fetch("BTCUSDT", *other)).gaps_closed == 1
+    rows = connection.execute(
+        "select first_id, last_id, status from raw.capture_gaps order by first_id"
+    ).fetchall()
+    assert rows == [
+        (gap.first, FIRST + 3999, "repaired"),
+        (FIRST + 4000, FIRST + 4004, "venue_hole"),
+        (FIRST + 4005, gap.last, "repaired"),
+    ]
+
+
 async def test_unknown_symbol_and_archived_day_are_refused_by_name(
     connection: duckdb.DuckDBPyConnection, rejects: Path
 ) -> None:
