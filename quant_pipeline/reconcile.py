@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from difflib import get_close_matches
+from typing import Final, TypeVar
 
 import duckdb
 
 from quant_pipeline.code_version import code_version
 from quant_pipeline.settings import timeframe_seconds
-from streaming.rest import RestClient
+from streaming.rest import RestClient, RestError
+from streaming.venues import DecodeError, RestRequest, Venue
 from streaming.venues.binance_history import KLINES_PER_PAGE, Kline, decode_klines, klines
 
 PRICES: Final = ("open", "high", "low", "close")
 VOLUMES: Final = ("volume", "quote_volume", "buy_volume")
 FIELDS: Final = (*PRICES, *VOLUMES, "trade_count")
 
+_T = TypeVar("_T")
+
 _UNIT = 1e-8  # in which the venue quotes quantities
+_ATTEMPTS: Final = 8
+_FIRST_WAIT_S: Final = 0.25
+
+
+class ReconcileError(RuntimeError):
+    """Nothing can be compared; the message says why and what to do, and nothing was recorded."""
 
 
 @dataclass(frozen=True)
@@ -144,20 +155,64 @@ def our_bars(
     return [Bar(*row) for row in rows]
 
 
+def check_bars_exist(connection: duckdb.DuckDBPyConnection, timeframes: Iterable[str]) -> None:
+    """Raise ReconcileError if dbt has not made the bars of one of the timeframes."""
+    rows = connection.execute(
+        "select table_name from duckdb_tables()"
+        " where database_name = 'lake' and schema_name = 'bars'"
+    ).fetchall()
+    there = {row[0] for row in rows}
+    for timeframe in timeframes:
+        if f"ohlc_{timeframe}" not in there:
+            raise ReconcileError(
+                f"bars.ohlc_{timeframe} does not exist yet: run `quant bars` first"
+            )
+
+
+async def check_symbols(client: RestClient, venue: Venue, symbols: Sequence[str]) -> None:
+    """Read the venue's symbols and limits; raises ReconcileError for a symbol it lacks."""
+    info = await _ask(client, venue.info(), venue.decode_info)
+    if info.weight_per_minute is not None:
+        client.budget.configure(info.weight_per_minute)
+    for symbol in symbols:
+        if symbol not in info.symbols:
+            close = get_close_matches(symbol, info.symbols, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ReconcileError(f"{venue.name} does not trade {symbol!r}{hint}")
+
+
+async def _ask(client: RestClient, request: RestRequest, decode: Callable[[bytes], _T]) -> _T:
+    """Try again, ever later; a refusal of the venue is waited out by the client's budget."""
+    wait_s = _FIRST_WAIT_S
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return decode(await client.get(request))
+        except (RestError, DecodeError) as error:
+            if attempt == _ATTEMPTS or "HTTP 400" in str(error):
+                raise ReconcileError(
+                    f"the venue does not answer ({error}), and nothing was recorded: see that "
+                    "rest_url can be reached, then run the same command again"
+                ) from error
+            await asyncio.sleep(wait_s)
+            wait_s *= 2
+    raise AssertionError("unreachable")
+
+
 async def venue_bars(
     client: RestClient, symbol: str, timeframe: str, start: datetime, end: datetime
 ) -> list[Bar]:
     """The venue's klines that open in [start, end).
 
     Raises:
-        streaming.rest.RestError: the venue does not answer.
+        ReconcileError: the venue does not answer.
     """
     step_ms = timeframe_seconds(timeframe) * 1000
     position, last = -(-_milliseconds(start) // step_ms) * step_ms, _milliseconds(end) - 1
     bars: list[Bar] = []
     while position <= last:
         page_end = min(position + step_ms * KLINES_PER_PAGE - 1, last)
-        page = decode_klines(await client.get(klines(symbol, timeframe, position, page_end)))
+        request = klines(symbol, timeframe, position, page_end)
+        page = await _ask(client, request, decode_klines)
         bars += [_bar(kline) for kline in page]
         position += step_ms * KLINES_PER_PAGE
     return bars

@@ -43,7 +43,9 @@ def reconcile(
     ] = None,
     show: Annotated[int, typer.Option(help="Differences printed.")] = 20,
 ) -> None:
-    """Compare our bars with the exchange's own klines, field by field; exits 1 on a difference.
+    """Compare our bars with the exchange's own klines, field by field.
+
+    Exits 1 on a difference, and if there was nothing to compare.
 
     Without --from the first captured bar, without --to the newest one, is left out as partial.
     Results are kept in analytics.reconciliations and shown by `quant report quality`.
@@ -55,6 +57,8 @@ def reconcile(
     timeframes = timeframe or list(settings.timeframes)
     for each in timeframes:
         settings_module.timeframe_seconds(each)
+    if start is not None and end is not None:
+        _check_order(start, end)
     results, snapshot = asyncio.run(_reconcile(settings, symbols, timeframes, (start, end)))
     _record(settings, results, snapshot)
     _show_reconciliation(results, show)
@@ -75,7 +79,9 @@ async def _reconcile(
     venue = by_name(settings.venue)
     with lake.connect(read_only=True, settings=settings) as connection:
         snapshot = lake.current_snapshot(connection)
+        reconciling.check_bars_exist(connection, timeframes)
         async with rest_client(settings, venue) as client:
+            await reconciling.check_symbols(client, venue, symbols)
             for symbol in symbols:
                 for timeframe in timeframes:
                     wanted = _span(
@@ -85,19 +91,25 @@ async def _reconcile(
                     if wanted is None:
                         messages.print(f"note: {symbol} {timeframe}: fewer than three bars")
                         continue
-                    results.append(
-                        await reconciling.reconcile(
-                            client, connection, settings.venue, symbol, timeframe, wanted
-                        )
+                    result = await reconciling.reconcile(
+                        client, connection, settings.venue, symbol, timeframe, wanted
                     )
+                    if result.bars:
+                        results.append(result)
+                    else:
+                        where = f"{symbol} {timeframe}, {wanted[0]} to {wanted[1]}"
+                        messages.print(f"note: {where}: no bars on either side", highlight=False)
+    if not results:
+        raise reconciling.ReconcileError(
+            "nothing was compared: fill the range with `quant backfill` and `quant bars`, or "
+            "choose one that has bars with --symbol, --timeframe, --from and --to"
+        )
     return results, snapshot
 
 
 def _record(settings: Settings, results: Sequence[Reconciliation], snapshot: int) -> None:
     from quant_pipeline import reconcile as reconciling
 
-    if not results:
-        return
     now = datetime.now(UTC).replace(tzinfo=None)
     with lake.connect(settings=settings) as connection:
         reconciling.record(connection, settings.venue, results, taken_at=now, snapshot=snapshot)
@@ -148,4 +160,14 @@ def _span(
         return start, end
     if captured is None:
         return None
-    return start or captured[0], end or captured[1]
+    start, end = start or captured[0], end or captured[1]
+    _check_order(start, end)
+    return start, end
+
+
+def _check_order(start: datetime, end: datetime) -> None:
+    if end <= start:
+        raise ValueError(
+            f"--to {end} is not after --from {start}: --from is the first bar, and bars before "
+            "--to are compared"
+        )

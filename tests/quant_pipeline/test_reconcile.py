@@ -7,13 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 from dbt.contracts.graph.manifest import Manifest
 from typer.testing import CliRunner
 
-from quant_pipeline import lake
+from quant_pipeline import lake, reconcile
 from quant_pipeline import settings as settings_module
 from quant_pipeline.cli import app
 from quant_pipeline.reconcile import Bar, compare
@@ -21,6 +22,8 @@ from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
 from streaming.exchange import recording
 from streaming.exchange.server import ALL_TRADES, LocalExchange
+from streaming.rest import RestClient, RestError
+from tests.dbt_project.warehouse import BAR_MODELS
 
 MIDNIGHT = datetime.fromisoformat("2024-08-09T00:00")
 BAR = Bar(MIDNIGHT, 10.0, 12.0, 9.0, 11.0, 5.0, 52.5, 2.5, 7)
@@ -86,6 +89,68 @@ def test_recorded_session_backfilled_over_rest_reconciles_to_zero_and_a_planted_
             assert "2024-08-09 00:01:00" in line
     finally:
         settings_module.get.cache_clear()
+
+
+@pytest.mark.timeout(600)
+def test_comparing_nothing_is_an_error_in_words_and_is_not_recorded(
+    settings: Settings, dbt_manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quant(*arguments: str) -> str:
+        settings_module.get.cache_clear()
+        result = CliRunner().invoke(app, ["reconcile", "--timeframe", "1m", *arguments])
+        assert result.exit_code == 1
+        return str(result.exception)
+
+    def land(first: int) -> None:
+        with lake.connect(settings=settings) as connection:
+            connection.execute(
+                "insert into raw.ticks select 'binance', 'BTCUSDT', ? + r,"
+                " timestamp '2024-08-09' + to_minutes(r::bigint), now()::timestamp, 1, 1, true"
+                " from range(5) t (r)",
+                [first],
+            )
+
+    monkeypatch.setenv("QUANT_HOME", str(settings.home))
+    monkeypatch.setenv("QUANT_CATALOG_DSN", str(settings.catalog_dsn))
+    monkeypatch.setattr(reconcile, "_FIRST_WAIT_S", 0.001)
+    try:
+        with exchange_in_a_thread() as address:
+            monkeypatch.setenv("QUANT_REST_URL", address)
+            assert "run `quant bars` first" in quant()
+            land(1)
+            ResidentDbt(settings, manifest=dbt_manifest).run(select=BAR_MODELS)
+            backwards = quant("--from", "2024-08-09", "--to", "2024-08-08")
+            assert "--to 2024-08-08 00:00:00 is not after --from 2024-08-09" in backwards
+            assert "is not after --from 2031" in quant("--from", "2031-01-01")
+            span = ("--from", "2024-08-08", "--to", "2024-08-09")
+            for dates in ((), span):
+                unknown = quant("--symbol", "BTCUSD", *dates)
+                assert unknown == "binance does not trade 'BTCUSD'; did you mean 'BTCUSDT'?"
+            assert "nothing was compared" in quant("--from", "2024-01-01", "--to", "2024-01-02")
+            assert "nothing was compared" in quant("--symbol", "ETHUSDT")
+        assert "see that rest_url can be reached" in quant()
+        with lake.connect(settings=settings) as connection:
+            assert connection.sql("from analytics.reconciliations").fetchall() == []
+    finally:
+        settings_module.get.cache_clear()
+
+
+def test_venue_is_asked_again_before_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Flaky:
+        asked = 0
+
+        async def get(self, request: object) -> bytes:
+            self.asked += 1
+            if self.asked < 4:
+                raise RestError(f"{request}: HTTP 503")
+            return b"[]"
+
+    monkeypatch.setattr(reconcile, "_FIRST_WAIT_S", 0.001)
+    client = Flaky()
+    end = MIDNIGHT + timedelta(minutes=5)
+    bars = reconcile.venue_bars(cast(RestClient, client), "BTCUSDT", "1m", MIDNIGHT, end)
+    assert asyncio.run(bars) == []
+    assert client.asked == 4
 
 
 def test_equal_bars_and_klines_without_trades_make_no_difference() -> None:
