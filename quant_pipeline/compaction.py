@@ -49,6 +49,8 @@ class Mergeable:
     table: str
     files: int
     bytes: int
+    partitions: int
+    """Among which the files are: a merge leaves at least one file of each."""
 
 
 class DbtBusyError(RuntimeError):
@@ -87,7 +89,8 @@ def mergeable(connection: duckdb.DuckDBPyConnection, *, below_bytes: int | None)
     limit = below_bytes if below_bytes is not None else _target_bytes(connection)
     rows = connection.execute(
         f"""
-        select schema_name, table_name, sum(files)::bigint, sum(bytes)::bigint
+        select schema_name, table_name, sum(files)::bigint, sum(bytes)::bigint,
+            count(*) as partitions
         from (
             select f.table_id, part, count(*) as files, sum(f.file_size_bytes) as bytes
             from {_METADATA}.ducklake_data_file as f

@@ -264,7 +264,7 @@ def _foresee(
         if not files.files:
             continue
         merged = taken.get(files.name)
-        after = files.files - merged.files + 1 if merged else files.files
+        after = files.files - merged.files + merged.partitions if merged else files.files
         report.tables.append(TableChange(files.name, files.files, after, files.bytes, files.bytes))
     if report.daily:
         report.archived = [

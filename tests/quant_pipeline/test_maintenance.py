@@ -133,6 +133,20 @@ def test_dry_run_tells_and_changes_nothing(
     assert again.daily, "a dry run does not count as the day's"
 
 
+@pytest.mark.parametrize("daily", [False, True])
+def test_dry_run_foresees_the_files_of_every_partition(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, daily: bool
+) -> None:
+    for day in range(4):
+        commit_ticks(connection, commits=2 + day, first=day * 86_400)
+    foreseen = maintenance.run(settings, daily=daily, dry_run=True)
+    done = maintenance.run(settings, daily=daily)
+    assert [(table.name, table.files_after) for table in foreseen.tables] == [
+        (table.name, table.files_after) for table in done.tables
+    ]
+    assert (done.files_before, done.files_after) == (14, 4)
+
+
 def test_daily_tier_is_due_once_a_day(
     settings: Settings, connection: duckdb.DuckDBPyConnection
 ) -> None:
