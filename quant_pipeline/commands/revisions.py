@@ -13,7 +13,7 @@ from rich.table import Table
 
 from quant_pipeline.commands.console import console, messages
 from quant_pipeline.commands.lake import OutputFormat
-from quant_pipeline.settings import check_symbol
+from quant_pipeline.settings import check_symbol, timeframe_seconds
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SELECTED = """
@@ -50,6 +50,8 @@ def revisions(
     """
     from quant_pipeline import lake
 
+    if timeframe is not None:
+        timeframe_seconds(timeframe)  # or it does not exist
     values = {
         "since": parse_since(since, datetime.now(UTC)),
         "symbol": None if symbol is None else check_symbol(symbol),
@@ -75,8 +77,17 @@ def parse_since(text: str, now: datetime) -> datetime:
     """The UTC time that `text` names, without a zone: an ISO time, or an age counted from `now`.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, or lies before all time.
     """
+    try:
+        return _moment(text, now)
+    except OverflowError as error:
+        raise ValueError(
+            f"--since {text!r} is before the year 1; choose a shorter age, as 24h or 7d"
+        ) from error
+
+
+def _moment(text: str, now: datetime) -> datetime:
     age = re.fullmatch(r"(\d+)([smhd])", text)
     if age:
         moment = now - timedelta(**{_UNITS[age[2]]: int(age[1])})

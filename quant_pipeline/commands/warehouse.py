@@ -37,7 +37,9 @@ def maintain(
     ] = None,
     every: Annotated[
         float | None,
-        typer.Option(help="Stay, and repeat after so many seconds; 0: maintenance_interval_s."),
+        typer.Option(
+            min=0, help="Stay, and repeat after so many seconds; 0: maintenance_interval_s."
+        ),
     ] = None,
 ) -> None:
     """Merge small files, expire old snapshots, remove files nobody reads, retire old ticks.

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 from dbt.contracts.graph.manifest import Manifest
+from typer.testing import CliRunner
 
 from quant_pipeline import lake
+from quant_pipeline.cli import app
 from quant_pipeline.commands.revisions import parse_since
 from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
@@ -104,3 +106,15 @@ def test_since_is_a_time_or_an_age(text: str, moment: datetime) -> None:
 def test_since_that_is_neither_is_an_error_that_says_what_is_expected() -> None:
     with pytest.raises(ValueError, match=r"--since 'soon' is neither a time, .* nor an age"):
         parse_since("soon", datetime.now(UTC))
+
+
+@pytest.mark.parametrize("text", ["99999999999d", "9999999d", "0001-01-01T00:00+02:00"])
+def test_since_before_the_calendar_begins_is_an_error_that_names_it(text: str) -> None:
+    with pytest.raises(ValueError, match=r"--since '.*' is before the year 1"):
+        parse_since(text, datetime(2024, 8, 9, 12))
+
+
+def test_timeframe_that_does_not_exist_is_an_error_that_lists_those_there_are() -> None:
+    result = CliRunner().invoke(app, ["revisions", "--since", "1h", "--timeframe", "2m"])
+    assert result.exit_code == 1
+    assert "timeframe '2m' does not exist; choose from 1s, 1m, 5m, 1h" in str(result.exception)

@@ -182,3 +182,8 @@ def test_restore_of_a_day_that_is_not_archived_is_an_error(quant: Quant) -> None
     code, output = quant("restore", "2024-08-08")
     assert code == 1
     assert "day 2024-08-08 is not archived" in output
+
+
+def test_maintenance_cannot_be_repeated_without_a_pause() -> None:
+    result = CliRunner().invoke(app, ["maintain", "--every", "-1"])
+    assert result.exit_code == 2
