@@ -19,6 +19,7 @@ from polars.testing import assert_frame_equal
 from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
 from tests.dbt_project.histories import History
+from tests.dbt_project.liquidity_formulas import assert_liquidity_equals_the_formulas
 from tests.dbt_project.warehouse import (
     BAR_TABLES,
     LIQUIDITY_TABLES,
@@ -85,6 +86,7 @@ class Arrivals(RuleBasedStateMachine):
             assert_bars_equal_polars(self.settings, truth, suffixes=("_live",))
             self.dbt.run()
             assert_bars_equal_polars(self.settings, truth, suffixes=("", "_live"))
+            assert_liquidity_equals_the_formulas(self.settings, truth)
 
 
 def _assert_tables_equal_their_rebuild(settings: Settings, dbt: ResidentDbt) -> None:
