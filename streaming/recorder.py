@@ -39,6 +39,7 @@ class Recorder:
         self._on_counts = on_counts
         self._sequence = 0
         self._carried: Frozen | None = None
+        self._sealing: asyncio.Task[None] | None = None
         self._sealing_rows = 0
         self._sessions: list[SessionRow] = []
         self._is_blind = False
@@ -104,7 +105,18 @@ class Recorder:
             await self.seal()
 
     async def seal(self, *, final: bool = False) -> None:
-        """Make a batch of what there is; `final`: of what waits for late ids too."""
+        """Make a batch of what there is; `final`: of what waits for late ids too.
+
+        A seal that has begun goes on when its caller is cancelled; the next one waits for it. What
+        a seal that failed had taken is lost, so no other begins: the lake then ends below the loss,
+        and the next start asks the venue for it.
+        """
+        if self._sealing is not None:
+            await asyncio.shield(self._sealing)
+        self._sealing = asyncio.create_task(self._seal(final=final))
+        await asyncio.shield(self._sealing)
+
+    async def _seal(self, *, final: bool) -> None:
         now_us = self._clock.now_us()
         gaps = self._intake.gaps
         # The batch that is sealed first after `resume` still holds trades from before it.
