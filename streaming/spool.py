@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
-from streaming.batch import Batch, SessionRow
+from streaming.batch import TICK_SCHEMA, Batch, SessionRow
 from streaming.gaps import GapChanges
 
 _DIGEST_BYTES = 32
@@ -30,7 +30,7 @@ class SpoolFullError(OSError):
 
 
 class DamagedSpoolError(ValueError):
-    """A spooled file does not match its checksum; it was moved aside."""
+    """A spooled file cannot be read as a batch; it was moved aside."""
 
 
 class _Header(msgspec.Struct):
@@ -104,7 +104,7 @@ class Spool:
         """Read a file back.
 
         Raises:
-            DamagedSpoolError: its checksum is wrong (it now ends in `.damaged`), or it is gone.
+            DamagedSpoolError: it is no batch of this version (it now ends in `.damaged`), or gone.
         """
         try:
             return decode(path.read_bytes())
@@ -138,13 +138,14 @@ def decode(content: bytes) -> Batch:
     body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise DamagedSpoolError(f"{len(content)} bytes do not match their checksum")
-    table = pa.ipc.open_stream(body).read_all()
-    header = msgspec.json.decode(table.schema.metadata[_KEY], type=_Header)
+    try:
+        table = pa.ipc.open_stream(body).read_all()
+        header = msgspec.json.decode((table.schema.metadata or {})[_KEY], type=_Header)
+    except (pa.ArrowException, KeyError, msgspec.MsgspecError) as error:
+        raise DamagedSpoolError(f"another version wrote it: {error!r}") from error
+    ticks = table.replace_schema_metadata(None)
+    if ticks.schema != TICK_SCHEMA:
+        raise DamagedSpoolError(f"another version wrote it: columns {ticks.schema.names}")
     return Batch(
-        header.writer,
-        header.sequence,
-        header.sealed_us,
-        table.replace_schema_metadata(None),
-        header.gaps,
-        header.sessions,
+        header.writer, header.sequence, header.sealed_us, ticks, header.gaps, header.sessions
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,48 @@ def test_any_damage_is_noticed(at: int, change: int) -> None:
     content[at] ^= change
     with pytest.raises(DamagedSpoolError):
         decode(bytes(content))
+
+
+def with_checksum(ticks: pa.Table, header: dict[bytes, bytes] | None) -> bytes:
+    """A whole file, as a version with another header or other columns would have written it."""
+    table = ticks.replace_schema_metadata(header)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    body = sink.getvalue().to_pybytes()
+    return body + hashlib.sha256(body).digest()
+
+
+def header_of(content: bytes) -> dict[bytes, bytes]:
+    metadata: dict[bytes, bytes] = pa.ipc.open_stream(content).schema.metadata
+    return metadata
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        hashlib.sha256(b"").digest(),
+        b"no Arrow" + hashlib.sha256(b"no Arrow").digest(),
+        with_checksum(FULL.ticks, None),
+        with_checksum(FULL.ticks, {b"quant.lot": b"{}"}),
+        with_checksum(FULL.ticks, {b"quant.batch": b'{"writer": "w1", "sequence": 3}'}),
+        with_checksum(FULL.ticks, {b"quant.batch": b"not JSON"}),
+        with_checksum(FULL.ticks.drop_columns(["received_at"]), header_of(encode(FULL))),
+    ],
+    ids=["empty", "no Arrow", "no header", "other key", "other fields", "no JSON", "other columns"],
+)
+def test_what_another_version_wrote_is_damaged(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "0.arrow"
+    path.write_bytes(content)
+    spool = Spool(tmp_path, 10**9)
+    with pytest.raises(DamagedSpoolError):
+        spool.read(path)
+    assert path.with_suffix(".damaged").exists()
+    assert len(spool) == 0
+
+
+def test_a_file_of_this_version_is_not_another_version() -> None:
+    assert decode(with_checksum(FULL.ticks, header_of(encode(FULL)))) == FULL
 
 
 def test_batches_come_back_in_order_after_a_restart(tmp_path: Path) -> None:
