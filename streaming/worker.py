@@ -87,33 +87,40 @@ class Worker:
     async def run(self, stop: asyncio.Event, *, until_idle_s: float | None = None) -> None:
         """Capture until `stop` is set, then land what is buffered.
 
+        Whatever ends it, what was captured and has not landed is spooled.
+
         Args:
             until_idle_s: also stop once no trade has come for so long and no repair is due.
 
         Raises:
             ValueError: the venue does not list a symbol.
+            Exception: what a bug raised, in capture or in landing; it ends both at once.
         """
-        rest = RestClient(self.settings.rest_url, self.venue, self.budget, self.clock)
         await self.status_server.start()
-        landing = asyncio.create_task(self.backlog.run())
-        try:
-            async with rest:
-                await self._ask_venue(rest)
-                is_blind = not await self._resume(self.settings.lake_patience_s)
-                if is_blind:
-                    self.recorder.go_blind()
-                else:
-                    await find_origins(self.intake, self.venue, rest)
-                await self._capture(rest, stop, until_idle_s, is_blind=is_blind)
-            await self._drain()
-        finally:
-            landing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await landing
-            if len(self.backlog):
-                await self._park()
-            self.backlog.close()
-            await self.status_server.stop()
+        # What is pushed last ends first; what it raises stops none of the others.
+        async with contextlib.AsyncExitStack() as ends:
+            ends.push_async_callback(self.status_server.stop)
+            ends.callback(self.backlog.close)
+            ends.push_async_callback(self._park)
+            landing = asyncio.create_task(self.backlog.run())
+            ends.push_async_callback(_ended, landing)
+            ends.push_async_callback(self.recorder.seal, final=True)
+            capture = asyncio.create_task(self._capture_and_land(stop, until_idle_s))
+            ends.push_async_callback(_ended, capture)
+            await asyncio.wait((capture, landing), return_when=asyncio.FIRST_COMPLETED)
+            if landing.done() and (error := landing.exception()) is not None:
+                _log.critical("landing_failed", why=repr(_first(error))[:300])
+
+    async def _capture_and_land(self, stop: asyncio.Event, until_idle_s: float | None) -> None:
+        async with RestClient(self.settings.rest_url, self.venue, self.budget, self.clock) as rest:
+            await self._ask_venue(rest)
+            is_blind = not await self._resume(self.settings.lake_patience_s)
+            if is_blind:
+                self.recorder.go_blind()
+            else:
+                await find_origins(self.intake, self.venue, rest)
+            await self._capture(rest, stop, until_idle_s, is_blind=is_blind)
+        await self._drain()
 
     # --- start ---
     async def _ask_venue(self, rest: RestClient) -> None:
@@ -322,6 +329,8 @@ class Worker:
             _log.info("drained", trades=self.committed_rows, commits=self.commits)
 
     async def _park(self) -> None:
+        if not len(self.backlog):
+            return
         try:
             await self.backlog.park()
         except SpoolFullError as error:
@@ -330,3 +339,21 @@ class Worker:
             _log.critical("trades_left_for_repair", trades=left, why=str(error))
         else:
             _log.warning("batches_spooled_for_next_start", batches=len(self.backlog))
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel the task and wait for its end; raises what ended it before, without its group."""
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error itself, or the first of a group, which says what the group does not."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

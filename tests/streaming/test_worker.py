@@ -7,18 +7,26 @@ import os
 import signal
 import sys
 
+import numpy as np
 import pytest
-from capture_runs import against, lake_differences, landed, running, until
+from capture_runs import against, halt, lake_differences, landed, running, until
 from dbt.contracts.graph.manifest import Manifest
 from polars.testing import assert_frame_equal
+from test_landing import batch
 
 from quant_pipeline import lake
+from quant_pipeline.extensions import ExtensionError
 from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
+from streaming.batch import Batch
 from streaming.exchange import recording
 from streaming.exchange.faults import Fault, FaultKind, Faults, FrameRates
 from streaming.exchange.server import LocalExchange
+from streaming.exchange.synthetic import SyntheticSource
+from streaming.fit import ids_by_symbol
+from streaming.spool import Spool
 from streaming.verify import verify
+from streaming.worker import Worker
 from tests.dbt_project.warehouse import BAR_TABLES, read
 
 RECORDED = {
@@ -65,6 +73,52 @@ async def test_sigterm_lands_what_is_buffered_and_exits_0(settings: Settings) ->
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 60) == 0
         assert landed(target) == RECORDED
+
+
+async def test_landing_that_fails_of_a_bug_ends_the_worker_and_what_was_captured_is_spooled(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_batch: Batch, *, may_be_landed: bool) -> bool:
+        raise TypeError("a bug in landing")
+
+    async with LocalExchange(SyntheticSource(3, rate=500, quotes=False), start="all") as exchange:
+        target = against(exchange, settings)
+        worker = Worker(target)
+        task = asyncio.create_task(worker.run(asyncio.Event()))
+        await until(lambda: worker.committed_rows > 500)
+        monkeypatch.setattr(worker.landing, "commit", fails)
+        with pytest.raises(TypeError, match="a bug in landing"):
+            await asyncio.wait_for(task, 30)
+        spool = Spool(target.spool_dir, 10**9)
+        spooled = [ids_by_symbol(spool.read(path)) for path in spool.files()]
+        with lake.connect(read_only=True, settings=target) as connection:
+            for symbol, state in worker.intake.states.items():
+                held = connection.execute(
+                    "select trade_id from raw.ticks where symbol = ?", [symbol]
+                ).fetchnumpy()["trade_id"]
+                kept = np.concatenate([held, *(ids[symbol] for ids in spooled if symbol in ids)])
+                made = exchange.trades(symbol).trade_id
+                assert np.sort(kept).tolist() == made[made <= state.continuity.last_seen].tolist()
+        async with running(target):
+            halt(exchange)
+            async with asyncio.timeout(60):
+                while lake_differences(exchange, target):  # noqa: ASYNC110
+                    await asyncio.sleep(0.3)
+
+
+async def test_a_start_whose_earlier_batches_cannot_land_of_a_bug_ends_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_arguments: object) -> None:
+        raise ExtensionError("DuckDB extension 'postgres' is missing")
+
+    monkeypatch.setattr(lake, "connect", fails)
+    async with LocalExchange(SyntheticSource(["BTCUSDT"], quotes=False)) as exchange:
+        target = against(exchange, settings)
+        path = Spool(target.spool_dir, 10**9).put(batch(0))
+        with pytest.raises(ExtensionError, match="'postgres' is missing"):
+            await asyncio.wait_for(Worker(target).run(asyncio.Event()), 30)
+        assert list(Spool(target.spool_dir, 10**9).files()) == [path]
 
 
 LOSSY = Faults(
