@@ -21,7 +21,7 @@ from quant_pipeline.commands import (
     up,
     warehouse,
 )
-from quant_pipeline.commands.console import messages
+from quant_pipeline.commands.console import print_error
 
 app = typer.Typer(
     name="quant",
@@ -67,7 +67,5 @@ def main() -> None:
     except Exception as error:
         if _debug:
             raise
-        messages.print(
-            f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        print_error(error)
         sys.exit(1)

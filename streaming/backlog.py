@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import duckdb
 import structlog
@@ -34,6 +34,7 @@ _Answer = TypeVar("_Answer")
 
 _RETRY_S = (0.2, 0.5, 1.0, 2.0)
 _SPOOL_AFTER_FAILING_S = 2.0
+_LAST_CALL_S = 2.0
 
 
 SPOOL_DAMAGED = "spool damaged"
@@ -88,7 +89,6 @@ class Backlog:
         )
         self._fit_cause = "restart"
         self._committing: _Entry | None = None
-        self._asking = 0
         self._changed = asyncio.Event()
         self._empty = asyncio.Event()
         if not self._entries:
@@ -99,6 +99,7 @@ class Backlog:
         self.failing_since: float | None = None
         self.last_error: str | None = None
         self.alarm: str | None = None
+        self.is_stuck = False  # closed while a call of the lake hung; its thread still does
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -138,16 +139,9 @@ class Backlog:
         Raises:
             LANDING_ERRORS: it is away.
         """
-        self._asking += 1
-        answer = asyncio.get_running_loop().run_in_executor(
+        return await asyncio.get_running_loop().run_in_executor(
             self._land_thread, lambda: self._landing.ask(question)
         )
-        answer.add_done_callback(self._asked)
-        return await answer
-
-    def _asked(self, answer: asyncio.Future[Any]) -> None:
-        # Whoever waited may have given up; one that still hangs in the lake never gets here.
-        self._asking -= not answer.cancelled()
 
     async def run(self) -> None:
         """Land and spool until cancelled."""
@@ -171,13 +165,22 @@ class Backlog:
             if entry.batch is not None:
                 await self._to_disk(entry)
 
-    def close(self) -> None:
-        """Free threads and the lake's connection; a commit that hangs is left hanging."""
-        stuck = self._committing is not None or self._asking > 0
-        self._land_thread.shutdown(wait=not stuck, cancel_futures=True)
+    async def close(self, wait_s: float = _LAST_CALL_S) -> None:
+        """Free threads and the lake's connection.
+
+        A call of the lake that does not end in `wait_s` is left hanging: `is_stuck` tells. Should
+        its batch land after all, the next start finds that out before it lands what was parked.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(wait_s):
+                # The thread takes calls in turn, so this one waits for any that still runs.
+                await loop.run_in_executor(self._land_thread, self._landing.close)
+        except TimeoutError:
+            self.is_stuck = True
+            _log.critical("lake_hangs", waited_s=wait_s)
+        self._land_thread.shutdown(wait=not self.is_stuck, cancel_futures=True)
         self._spool_thread.shutdown(wait=True)
-        if not stuck:
-            self._landing.close()
 
     # --- landing ---
     async def _land(self) -> None:

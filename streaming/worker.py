@@ -100,7 +100,7 @@ class Worker:
         # What is pushed last ends first; what it raises stops none of the others.
         async with contextlib.AsyncExitStack() as ends:
             ends.push_async_callback(self.status_server.stop)
-            ends.callback(self.backlog.close)
+            ends.push_async_callback(self.backlog.close)
             ends.push_async_callback(self._park)
             landing = asyncio.create_task(self.backlog.run())
             ends.push_async_callback(_ended, landing)

@@ -11,3 +11,8 @@ console: Final = Console()
 
 messages: Final = Console(stderr=True)
 """Progress and errors, on standard error."""
+
+
+def print_error(error: Exception) -> None:
+    """One readable line."""
+    messages.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

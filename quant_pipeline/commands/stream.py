@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -17,7 +18,7 @@ from rich.live import Live
 from rich.table import Table
 
 from quant_pipeline import settings as settings_module
-from quant_pipeline.commands.console import console
+from quant_pipeline.commands.console import console, print_error
 
 if TYPE_CHECKING:
     from streaming.verify import SymbolProof
@@ -57,20 +58,31 @@ def stream(
     settings = settings_module.get()
     configure()
     freeze_startup()
+    worker = Worker(settings)
 
     async def main() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await Worker(settings).run(stop, until_idle_s=until_idle)
+        await worker.run(stop, until_idle_s=until_idle)
 
+    run = asyncio.run
     if settings.transport == "picows" and sys.platform != "win32":
         import uvloop
 
-        uvloop.run(main())
-    else:
-        asyncio.run(main())
+        run = uvloop.run
+    code = 0
+    try:
+        run(main())
+    except Exception as error:
+        if not worker.backlog.is_stuck:
+            raise
+        print_error(error)
+        code = 1
+    if worker.backlog.is_stuck:
+        # All is parked and logged; Python itself would wait for the thread that hangs in the lake.
+        os._exit(code)
 
 
 def status(

@@ -8,8 +8,10 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pytest
 from capture_runs import until
 from test_landing import SEALED_US, batch
 
@@ -29,11 +31,13 @@ class GatedLanding(Landing):
         self.is_away = False
         self.hangs = threading.Event()
         self.hangs.set()
+        self.calls = 0
         self.landed: list[int] = []
         self.fitted: list[tuple[int, str]] = []
         self.gaps: list[GapRow] = []
 
     def commit(self, batch: Batch, *, may_be_landed: bool) -> bool:
+        self.calls += 1
         self.hangs.wait()
         if self.is_away:
             raise duckdb.IOException("the lake is away")
@@ -43,6 +47,9 @@ class GatedLanding(Landing):
         self.landed.append(batch.sequence)
         self.gaps += batch.gaps.rows
         return True
+
+    def ask(self, question: Callable[[Any], Any]) -> Any:
+        return question(None)
 
     def fit(self, batch: Batch, cause: str) -> Fitted:
         self.fitted.append((batch.sequence, cause))
@@ -76,7 +83,7 @@ async def backlog_of(
         with contextlib.suppress(asyncio.CancelledError):
             await task
         await backlog.park()
-        backlog.close()
+        await backlog.close(wait_s=0.3)
 
 
 async def test_an_outage_is_spooled_and_drained_in_order(tmp_path: Path) -> None:
@@ -137,6 +144,46 @@ async def test_a_commit_that_hangs_does_not_hold_the_others_in_memory(tmp_path: 
         landing.hangs.set()
         assert await backlog.drained(30)
     assert landing.landed == list(range(10))
+
+
+async def test_a_commit_that_hangs_at_the_end_is_left_hanging_and_counts_once(
+    tmp_path: Path,
+) -> None:
+    landing = GatedLanding()
+    landing.hangs.clear()
+    async with asyncio.timeout(30), backlog_of(landing, tmp_path) as backlog:
+        for sequence in range(3):
+            backlog.put(batch(sequence))
+        await until(lambda: landing.calls == 1)
+    assert backlog.is_stuck
+    assert landing.landed == []
+    assert [path.name[-7] for path in Spool(tmp_path, 10**9).files()] == ["0", "1", "2"]
+    landing.hangs.set()
+    await until(lambda: landing.landed == [0])
+    async with backlog_of(landing, tmp_path) as backlog:
+        assert await backlog.drained(30)
+    assert not backlog.is_stuck
+    assert landing.landed == [0, 1, 2]
+
+
+async def test_a_question_that_hangs_at_the_end_is_left_hanging(tmp_path: Path) -> None:
+    gate = threading.Event()
+    async with asyncio.timeout(30), backlog_of(GatedLanding(), tmp_path) as backlog:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(backlog.ask(lambda _connection: gate.wait()), 0.1)
+    assert backlog.is_stuck
+    gate.set()
+
+
+async def test_a_question_given_up_that_is_answered_after_all_is_not_left_hanging(
+    tmp_path: Path,
+) -> None:
+    gate = threading.Event()
+    async with backlog_of(GatedLanding(), tmp_path) as backlog:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(backlog.ask(lambda _connection: gate.wait()), 0.1)
+        gate.set()
+    assert not backlog.is_stuck
 
 
 async def test_a_damaged_file_of_an_earlier_run_shows_when_the_next_one_is_fitted(

@@ -6,10 +6,19 @@ import asyncio
 import os
 import signal
 import sys
+from asyncio.subprocess import PIPE, Process
 
 import numpy as np
 import pytest
-from capture_runs import against, halt, lake_differences, landed, running, until
+from capture_runs import (
+    against,
+    environment,
+    halt,
+    lake_differences,
+    landed,
+    running,
+    until,
+)
 from dbt.contracts.graph.manifest import Manifest
 from polars.testing import assert_frame_equal
 from test_landing import batch
@@ -33,6 +42,18 @@ RECORDED = {
     "BTCUSDT": (3735683259, 3735703162, 19_904),
     "ETHUSDT": (1520538925, 1520553439, 14_515),
 }
+
+
+async def start_worker(
+    settings: Settings,
+    program: str = "from quant_pipeline.cli import main; main()",
+    stderr: int | None = None,
+) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, "stream"),
+        env=os.environ | environment(settings),
+        stderr=stderr,
+    )
 
 
 @pytest.mark.parametrize("transport", ["websockets", "picows"])
@@ -60,19 +81,44 @@ async def test_a_second_run_of_the_same_market_adds_nothing(settings: Settings) 
 async def test_sigterm_lands_what_is_buffered_and_exits_0(settings: Settings) -> None:
     async with LocalExchange(recording.SHIPPED, speed=0, start="all") as exchange:
         target = against(exchange, settings, flush_interval_s=60.0)
-        names = ("home", "catalog_dsn", "ws_url", "rest_url", "flush_interval_s", "metrics_port")
-        environment = {f"QUANT_{name.upper()}": str(getattr(target, name)) for name in names}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            "from quant_pipeline.cli import main; main()",
-            "stream",
-            env=os.environ | environment,
-        )
+        process = await start_worker(target)
         await exchange.wait_exhausted()
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 60) == 0
         assert landed(target) == RECORDED
+
+
+HANGING = """
+import threading
+from streaming.landing import Landing
+Landing.fit = Landing.commit = lambda *_, **__: threading.Event().wait()
+from quant_pipeline.cli import main
+main()
+"""
+
+
+async def test_a_commit_that_never_ends_does_not_keep_the_process(settings: Settings) -> None:
+    async with LocalExchange(recording.SHIPPED, speed=0, start="all") as exchange:
+        target = against(exchange, settings, drain_timeout_s=0.5)
+        process = await start_worker(target, HANGING)
+        await exchange.wait_exhausted()
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+        assert landed(target) == {}
+        async with running(target) as worker:
+            await until(lambda: worker.committed_rows == 34_419)
+        assert landed(target) == RECORDED
+
+
+async def test_an_error_is_told_although_a_commit_never_ends(settings: Settings) -> None:
+    async with LocalExchange(SyntheticSource(["BTCUSDT"], quotes=False)) as exchange:
+        target = against(exchange, settings, symbols=("BTCUSDC",))
+        Spool(target.spool_dir, 10**9).put(batch(0))
+        process = await start_worker(target, HANGING, stderr=PIPE)
+        _, told = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert b"error: symbol 'BTCUSDC' is not in binance's exchangeInfo" in told
+    assert b"lake_hangs" in told
 
 
 async def test_landing_that_fails_of_a_bug_ends_the_worker_and_what_was_captured_is_spooled(
