@@ -3,9 +3,9 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from streaming.exchange.faults import Fault, FaultKind, Faults, FrameRates, Schedule
+from streaming.exchange.market import Event
 from streaming.exchange.recording import SHIPPED
 from streaming.exchange.server import LocalExchange
 from streaming.exchange.synthetic import SyntheticSource
@@ -21,18 +22,20 @@ from streaming.exchange.tape import Hole
 
 PATH = "/ws/aaausdt@trade/bbbusdt@trade"
 TRADES = 3_000
-Record = Callable[[LocalExchange, str], Awaitable[Any]]
+START_US = 1_700_000_000_000_000
+Market = TypeVar("Market", bound=SyntheticSource)
+Record = Callable[[LocalExchange, str], Coroutine[Any, Any, Any]]
 Key = tuple[str, int]
 
 
-def market(trades: int = TRADES) -> SyntheticSource:
-    return SyntheticSource(
+def market(kind: type[Market] = SyntheticSource) -> Market:
+    return kind(
         ["AAAUSDT", "BBBUSDT"],
         rate=1_000,
         seed=3,
-        trades=trades,
+        trades=TRADES,
         quotes=False,
-        start_us=1_700_000_000_000_000,
+        start_us=START_US,
     )
 
 
@@ -263,28 +266,44 @@ async def test_a_clock_step_stamps_the_same_wrong_time_on_stream_and_rest(record
         assert all(times[row["id"]] == row["time"] for row in page.json())
 
 
+class StandsStill(SyntheticSource):
+    """The market; it makes nothing later than 1.5 s after its start until it `may_go_on`."""
+
+    still_us = START_US + 1_500_000
+    may_go_on = False
+
+    def take(self, until_us: int | None, limit: int) -> list[Event]:
+        if not self.may_go_on:
+            until_us = self.still_us if until_us is None else min(until_us, self.still_us)
+        return super().take(until_us, limit)
+
+
 async def test_a_halted_symbol_is_silent_and_its_trades_come_when_it_is_relisted(
     record: Record,
 ) -> None:
     fault = Fault(kind=FaultKind.HALT, symbol="AAAUSDT", at_s=1.0, duration_s=1.0)
     faults = Faults(event=(fault,))
-    statuses: set[str] = set()
-
-    async def watch(exchange: LocalExchange, client: httpx.AsyncClient) -> None:
-        while True:
-            info = (await client.get(f"{exchange.rest_url}/api/v3/exchangeInfo")).json()
-            statuses.add({s["symbol"]: s["status"] for s in info["symbols"]}["AAAUSDT"])
-            await asyncio.sleep(0.05)
-
+    source = market(StandsStill)
     async with (
-        LocalExchange(market(), speed=2, faults=faults) as exchange,
+        LocalExchange(source, speed=0, faults=faults) as exchange,
         httpx.AsyncClient() as client,
     ):
-        watching = asyncio.create_task(watch(exchange, client))
-        session = await record(exchange, PATH)
-        watching.cancel()
+
+        async def status() -> str:
+            info = (await client.get(f"{exchange.rest_url}/api/v3/exchangeInfo")).json()
+            found: str = {s["symbol"]: s["status"] for s in info["symbols"]}["AAAUSDT"]
+            return found
+
+        assert await status() == "TRADING"
+        async with asyncio.TaskGroup() as tasks:
+            recording = tasks.create_task(record(exchange, PATH))
+            async with asyncio.timeout(10):
+                while await status() != "HALT":  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            source.may_go_on = True
+        session = recording.result()
+        assert await status() == "TRADING"
         assert sorted(keys(session.frames)) == truth(exchange)
-    assert statuses == {"TRADING", "HALT"}
     arrivals = keys(session.frames)
     only_b = max(len(list(run)) for symbol, run in itertools.groupby(s for s, _ in arrivals))
     assert only_b > 300
