@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -20,7 +19,15 @@ _TIMEOUT_S = 10.0
 
 
 class RestError(OSError):
-    """A request failed; the message says how. The budget already knows of refusals."""
+    """A request failed; the message says how. The budget already knows of refusals.
+
+    Attributes:
+        status: of the answer; None: there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RestClient:
@@ -29,21 +36,12 @@ class RestClient:
     Args:
         base: REST address.
         budget: shared by everything that uses this address.
-        on_status: told the HTTP status of each answer.
     """
 
-    def __init__(
-        self,
-        base: str,
-        venue: Venue,
-        budget: WeightBudget,
-        clock: Clock,
-        on_status: Callable[[int], None] = lambda _status: None,
-    ) -> None:
+    def __init__(self, base: str, venue: Venue, budget: WeightBudget, clock: Clock) -> None:
         self._base = base.rstrip("/")
         self._venue = venue
         self._clock = clock
-        self._on_status = on_status
         self.budget = budget
         self._http: aiohttp.ClientSession | None = None
 
@@ -80,11 +78,10 @@ class RestClient:
                 status, headers = answer.status, answer.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RestError(f"{request.path}: {error or type(error).__name__}") from error
-        self._on_status(status)
         self._learn(status, {name.lower(): value for name, value in headers.items()})
         if status != 200:
             detail = body[:200].decode("utf-8", "replace")
-            raise RestError(f"{request.path}: HTTP {status} {detail}")
+            raise RestError(f"{request.path}: HTTP {status} {detail}", status)
         return body
 
     async def _afford(self, weight: int, share: float) -> None:

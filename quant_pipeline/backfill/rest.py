@@ -242,7 +242,8 @@ class RestBackfill:
             try:
                 return await fetch()
             except (RestError, DecodeError) as error:
-                if attempt == _ATTEMPTS or "HTTP 400" in str(error):
+                is_refused = isinstance(error, RestError) and error.status == 400
+                if attempt == _ATTEMPTS or is_refused:
                     raise BackfillError(
                         f"the venue does not answer ({error}); what was landed so far stays: "
                         "run the same command again to go on"

@@ -20,6 +20,7 @@ from quant_pipeline.backfill.rest import BackfillError, RestBackfill
 from streaming.budget import WeightBudget
 from streaming.clock import SystemClock
 from streaming.exchange import recording
+from streaming.exchange.faults import Fault, FaultKind
 from streaming.exchange.server import ALL_TRADES, LocalExchange
 from streaming.rest import RestClient
 from streaming.venues.binance import Binance
@@ -229,6 +230,16 @@ async def test_unknown_symbol_and_archived_day_are_refused_by_name(
             await backfill.check_symbols(["BTCUSD"])
         with pytest.raises(BackfillError, match="quant restore 2024-08-08"):
             await backfill.fetch("BTCUSDT", START, END)
+
+
+async def test_a_request_that_the_venue_calls_wrong_is_not_sent_again(
+    connection: duckdb.DuckDBPyConnection, rejects: Path
+) -> None:
+    async with open_backfill(recording.SHIPPED, connection, rejects) as (backfill, _, exchange):
+        exchange.inject(Fault(kind=FaultKind.REST_ERROR, status=400, count=2))
+        with pytest.raises(BackfillError, match="HTTP 400"):
+            await backfill.fetch("BTCUSDT", START, END)
+        assert exchange.injected == {FaultKind.REST_ERROR: 1}
 
 
 def test_missing_ids_are_the_complement_of_ticks_and_venue_holes(
