@@ -33,11 +33,6 @@ class WeightBudget:
         """Weight a minute that we allow ourselves."""
         return int(self._limit * self._share)
 
-    @property
-    def blocked_until(self) -> float:
-        """Epoch seconds until which the venue told us to be silent."""
-        return self._blocked_until
-
     def configure(self, limit: int) -> None:
         """Adopt the limit that the venue publishes."""
         if limit <= 0:

@@ -221,7 +221,7 @@ class Session:
         leg.pending.update(range(1, len(messages) + 1))
         # One message below the limit: pings count too.
         pause_s = 1.0 / max(self._venue.limits.control_messages_per_s - 1.0, 0.5)
-        self._intake.blame(self.symbols, self._cause(leg))
+        self._intake.blame(self.symbols, self._cause())
         for index, message in enumerate(messages):
             if index:
                 await asyncio.sleep(pause_s)
@@ -240,7 +240,7 @@ class Session:
         if not leg.confirmed.is_set():
             raise ConnectError(f"subscription not confirmed in {_CONFIRM_S:.0f} s")
 
-    def _cause(self, leg: _Leg) -> str:
+    def _cause(self) -> str:
         if self._current is not None:
             return "rollover"
         return "reconnect" if self.connects > 1 else "restart"

@@ -95,10 +95,6 @@ class Writer:
                 written.append(envelope(stream, payload) if self.writing.combined else payload)
         return written
 
-    def control_payload(self, stream: str, payload: bytes) -> bytes:
-        """A message of the venue's own, such as `!serverShutdown`."""
-        return envelope(stream, payload) if self.writing.combined else payload
-
     def _template(self, stream: str, template: bytes, symbol: str) -> bytes:
         # A '%' in a name would be taken for a placeholder.
         text = template % symbol.replace("%", "%%").encode()
