@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,19 +60,25 @@ def measure(ticks: Mapping[str, pl.DataFrame]) -> Timing | Undefined:
     if span_s <= 0:
         return Undefined("The trades of the two legs do not overlap in time.")
     intervals = [s for s in EPPS_INTERVALS_S if span_s / s >= 10]
-    epps = attempt(analytics.epps_curve, ts_y, price_y, ts_x, price_x, [s * 1e6 for s in intervals])
-    if not isinstance(epps, Undefined):
-        thinned = [thinned_hayashi_yoshida(*arrays, interval_s=s) for s in intervals]
-        epps = epps.with_columns(
-            pl.col("interval") / 1e6, pl.Series("hayashi_yoshida", thinned, dtype=pl.Float64)
-        )
     lags = np.arange(-_MAX_LAGS, _MAX_LAGS + 1) * round(_LAG_STEP_S * 1e6)
     return Timing(
-        epps=epps,
+        epps=_epps(*arrays, intervals_s=intervals),
         hayashi_yoshida=attempt(analytics.hayashi_yoshida, ts_y, price_y, ts_x, price_x),
         cross_correlation=_cross_correlation(*arrays),
         lag_step_s=_LAG_STEP_S,
         lead_lag=attempt(analytics.lead_lag, ts_y, price_y, ts_x, price_x, lags),
+    )
+
+
+def _epps(y: Tape, x: Tape, *, intervals_s: Sequence[float]) -> pl.DataFrame | Undefined:
+    curve = attempt(analytics.epps_curve, *y, *x, [s * 1e6 for s in intervals_s])
+    if isinstance(curve, Undefined):
+        return curve
+    if not curve["correlation"].is_finite().any():
+        return Undefined("A leg’s price did not change while both were traded.")
+    thinned = [thinned_hayashi_yoshida(y, x, interval_s=s) for s in intervals_s]
+    return curve.with_columns(
+        pl.col("interval") / 1e6, pl.Series("hayashi_yoshida", thinned, dtype=pl.Float64)
     )
 
 

@@ -22,17 +22,18 @@ TITLE = "Timing"
 def build(statistics: PairStatistics, context: Context) -> Section:
     """Epps curve and cross-correlation, from the trades themselves."""
     timing = need(statistics.timing)
-    blocks = [
-        epps_chart(timing) if not isinstance(timing.epps, Undefined) else None,
-        lag_chart(statistics, timing)
-        if not isinstance(timing.cross_correlation, Undefined)
-        else None,
-    ]
+    drawn = []
+    if not isinstance(timing.epps, Undefined):
+        drawn.append(epps_chart(timing))
+    if not isinstance(timing.cross_correlation, Undefined):
+        drawn.append(lag_chart(statistics, timing))
+    if not drawn:  # a price that does not change leaves neither
+        need(timing.epps)
     return Section(
         key="timing",
         title=TITLE,
         lead=_lead(statistics, timing),
-        blocks=[Columns([block for block in blocks if block is not None])],
+        blocks=[Columns(drawn)],
     )
 
 

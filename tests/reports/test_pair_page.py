@@ -196,9 +196,18 @@ def test_degenerate_input_gives_a_page_that_says_so(
     assert "<b>No verdict:</b>" in html
     assert "Not computed." in html
     assert said in html
-    visible = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", html, flags=re.DOTALL)
-    assert not re.search(r"\b(nan|NaN|None|inf)\b", visible)
+    assert not re.search(r"\b(nan|NaN|None|inf)\b", visible(html))
     assert pair.preview(statistics).startswith("<svg")
+
+
+@pytest.mark.parametrize("constant", [("y",), ("x",), ("y", "x")], ids="+".join)
+def test_a_leg_whose_price_never_changes_has_a_page(constant: tuple[str, ...]) -> None:
+    statistics = research.analyse(with_trades(constant), window=60)
+    html = pair.render(statistics, CONTEXT)
+    timing = html.partition('id="timing"')[2].partition("</section>")[0]
+    assert "Not computed." in timing
+    assert "did not change" in timing
+    assert not re.search(r"\b(nan|None|inf)\b", visible(html))
 
 
 def test_the_preview_fits_the_asset_page_to_scale(statistics: PairStatistics) -> None:
@@ -305,6 +314,30 @@ def pair_bars(names: Pair, y: list[float] | np.ndarray, x: list[float] | np.ndar
         legs=legs,
         snapshot=1,
     )
+
+
+def with_trades(constant: tuple[str, ...]) -> PairBars:
+    """Ten minutes of bars and the trades behind them; the price of these legs never changes."""
+    rng = np.random.default_rng(7)
+    n = 600
+    prices = {leg: 100 * np.exp(np.cumsum(rng.normal(0, 1e-4, n))) for leg in ("y", "x")}
+    prices |= {leg: np.full(n, 1.0) for leg in constant}
+    bars = pair_bars(PAIR, prices["y"], prices["x"])
+    ticks = {
+        leg: frame.select(
+            ts="bucket",
+            price="close",
+            quantity="volume",
+            is_buyer_maker=pl.lit(value=True),
+        )
+        for leg, frame in bars.legs.items()
+    }
+    return replace(bars, ticks=ticks)
+
+
+def visible(html: str) -> str:
+    """The page's text."""
+    return re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", html, flags=re.DOTALL)
 
 
 def test_the_section_that_the_documentation_shows_works(statistics: PairStatistics) -> None:
