@@ -28,12 +28,14 @@ class Previous:
 
 @dataclass(frozen=True)
 class Context:
-    """Attributes:
-    code_version: version and revision of this project.
-    settings: the settings that the numbers depend on, by name.
-    taker_fee_bps: fee assumed for each trade, basis points of its value.
-    previous: the report before this one, if there is one.
-    parameters: those of this page that are not the settings', by name.
+    """What the page of a subject and date is told by whoever makes it.
+
+    Attributes:
+        code_version: version and revision of this project.
+        settings: the settings that the numbers depend on, by name.
+        taker_fee_bps: fee assumed for each trade, basis points of its value.
+        previous: the report before this one, if there is one.
+        parameters: those of this page that are not the settings', by name.
     """
 
     code_version: str
@@ -41,6 +43,23 @@ class Context:
     taker_fee_bps: float = 10.0
     previous: Previous | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """A fact for a page whose parameters are not the settings'."""
+        if not self.parameters:
+            return []
+        return [("Not the settings' parameters", named(self.parameters))]
+
+
+def named(parameters: Mapping[str, object]) -> str:
+    """Parameters in words.
+
+    Example:
+        >>> named({"timeframe": "5m", "lookback_days": 30})
+        'lookback_days 30, timeframe 5m'
+    """
+    return ", ".join(f"{name} {value}" for name, value in sorted(parameters.items()))
 
 
 def from_settings(

@@ -98,15 +98,10 @@ def publish(
     """Render the report and its preview and put both where they are served from.
 
     Args:
-        parameters: those that are not the settings', by name. A page with any has a subject of
-            its own: it never takes the place of the page with the settings' parameters.
+        parameters: those that are not the settings', by name; see `publishing.place`.
     """
     bars = statistics.bars
-    subject, title = bars.pair.key, f"{bars.pair.y} / {bars.pair.x}"
-    if parameters:
-        words = [f"{name.replace('_', '-')}-{value}" for name, value in sorted(parameters.items())]
-        subject = ".".join([subject, *words])
-        title += f" ({', '.join(f'{name} {value}' for name, value in sorted(parameters.items()))})"
+    subject, title = publishing.place(bars.pair.key, f"{bars.pair.y} / {bars.pair.x}", parameters)
     before = publishing.previous(settings, kind="pair", subject=subject, before=bars.day)
     return publishing.publish(
         settings,
@@ -245,7 +240,7 @@ def _facts(statistics: PairStatistics, context: Context) -> list[tuple[str, str]
         for leg, symbol in (("y", y), ("x", x))
     ]
     return [
-        *_parameters(context),
+        *context.facts,
         ("Window, UTC", window),
         (
             "Bars used",
@@ -258,14 +253,6 @@ def _facts(statistics: PairStatistics, context: Context) -> list[tuple[str, str]
         ("Fee assumed", f"{formats.number(context.taker_fee_bps, 1)} bp a trade"),
         ("Venue, lake snapshot", f"{bars.venue.capitalize()}, {bars.snapshot}"),
     ]
-
-
-def _parameters(context: Context) -> list[tuple[str, str]]:
-    """A fact for a page whose parameters are not the settings'."""
-    if not context.parameters:
-        return []
-    named = ", ".join(f"{name} {value}" for name, value in sorted(context.parameters.items()))
-    return [("Not the settings' parameters", named)]
 
 
 def _removed(liquidity: LiquidityFilter, symbols: Iterable[str]) -> list[tuple[str, str]]:

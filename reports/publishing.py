@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import fasteners
 
 from quant_pipeline.settings import Settings
-from reports.context import Previous
+from reports.context import Previous, named
 
 Kind = Literal["pair", "symbol", "universe", "snapshots", "quality"]
 
@@ -86,6 +86,27 @@ class Published:
         return self.url.removesuffix(".html") + ".svg" if self.svg else None
 
 
+def place(
+    subject: str, title: str, parameters: Mapping[str, object] | None = None
+) -> tuple[str, str]:
+    """Subject and title of a page, of its own where its parameters are not the settings'.
+
+    It never takes the place of the page with the settings' parameters.
+
+    Args:
+        subject, title: with the settings' parameters.
+        parameters: those that are not the settings', by name.
+
+    Example:
+        >>> place("BTCUSDT", "BTCUSDT", {"timeframe": "5m"})
+        ('BTCUSDT.timeframe-5m', 'BTCUSDT (timeframe 5m)')
+    """
+    if not parameters:
+        return subject, title
+    words = [f"{name.replace('_', '-')}-{value}" for name, value in sorted(parameters.items())]
+    return ".".join([subject, *words]), f"{title} ({named(parameters)})"
+
+
 def publish(
     settings: Settings,
     *,
@@ -98,12 +119,12 @@ def publish(
     """Write a page, its preview and its summary, and rebuild the index.
 
     The preview of a kind's latest date is also at an address that does not change, `latest.svg`;
-    but for a subject with a dot, which is a page with parameters of its own.
+    pages with parameters of their own do not count.
 
     Args:
         settings: tells the folder.
         kind: kind of page, the first folder.
-        subject: what it is about, the second folder, as `BTCUSDT-ETHUSDT`.
+        subject: what it is about, the second folder, as `BTCUSDT-ETHUSDT`; see `place`.
         html: the page.
         summary: for the index.
         preview: a still SVG.
@@ -120,8 +141,10 @@ def publish(
             _write(drawing, preview)
         _write(folder / f"{stem}.json", _dumped(summary))
         pages = list(published(settings))
-        newest = max(item.summary.date for item in pages if item.kind == kind)
-        if preview is not None and summary.date >= newest and "." not in subject:
+        dates = [
+            item.summary.date for item in pages if item.kind == kind and _by_settings(item.subject)
+        ]
+        if preview is not None and _by_settings(subject) and summary.date == max(dates):
             _write(settings.reports_dir / kind / LATEST, preview)
         _write_index(settings, pages)
     return Published(page, drawing if preview is not None else None, kind, subject, summary)
@@ -175,6 +198,11 @@ def _write_index(settings: Settings, pages: Sequence[Published]) -> Path:
 def _lock(settings: Settings) -> fasteners.InterProcessLock:
     settings.reports_dir.mkdir(parents=True, exist_ok=True)
     return fasteners.InterProcessLock(settings.reports_dir / ".lock")
+
+
+def _by_settings(subject: str) -> bool:
+    """Whether a page's parameters are the settings': `place` adds others after a dot."""
+    return "." not in subject
 
 
 def _checked(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import altair as alt
@@ -42,17 +43,27 @@ def render(statistics: SymbolStatistics, context: Context) -> str:
     return page.render(compose(statistics, context))
 
 
-def publish(statistics: SymbolStatistics, settings: Settings) -> Published:
-    """Render the report and put it where it is served from."""
+def publish(
+    statistics: SymbolStatistics,
+    settings: Settings,
+    *,
+    parameters: Mapping[str, object] | None = None,
+) -> Published:
+    """Render the report and put it where it is served from.
+
+    Args:
+        parameters: those that are not the settings', by name; see `publishing.place`.
+    """
     bars = statistics.bars
+    subject, title = publishing.place(check_symbol(bars.symbol), bars.symbol, parameters)
     return publishing.publish(
         settings,
         kind="symbol",
-        subject=check_symbol(bars.symbol),
-        html=render(statistics, from_settings(settings)),
+        subject=subject,
+        html=render(statistics, from_settings(settings, parameters=parameters)),
         preview=preview(statistics),
         summary=Summary(
-            title=bars.symbol,
+            title=title,
             date=bars.day,
             headline=headline(statistics),
             finding="",
@@ -97,7 +108,7 @@ def compose(statistics: SymbolStatistics, context: Context) -> Page:
         date=formats.day(bars.day),
         headline=headline(statistics),
         verdict=_verdict(statistics),
-        facts=_facts(statistics),
+        facts=[*context.facts, *_facts(statistics)],
         sections=[page.section_or_reason(*part) for part in parts],
         provenance=Provenance(
             bars.snapshot,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import altair as alt
@@ -30,17 +31,29 @@ def render(statistics: UniverseStatistics, context: Context) -> str:
     return page.render(compose(statistics, context))
 
 
-def publish(statistics: UniverseStatistics, settings: Settings) -> Published:
-    """Render the report and put it where it is served from."""
+def publish(
+    statistics: UniverseStatistics,
+    settings: Settings,
+    *,
+    parameters: Mapping[str, object] | None = None,
+) -> Published:
+    """Render the report and put it where it is served from.
+
+    Args:
+        parameters: those that are not the settings', by name; see `publishing.place`.
+    """
     bars = statistics.bars
+    subject, title = publishing.place(
+        SUBJECT, f"Universe of {len(bars.symbols)} symbols", parameters
+    )
     return publishing.publish(
         settings,
         kind="universe",
-        subject=SUBJECT,
-        html=render(statistics, from_settings(settings)),
+        subject=subject,
+        html=render(statistics, from_settings(settings, parameters=parameters)),
         preview=preview(statistics),
         summary=Summary(
-            title=f"Universe of {len(bars.symbols)} symbols",
+            title=title,
             date=bars.day,
             headline=headline(statistics),
             finding="",
@@ -93,6 +106,7 @@ def compose(statistics: UniverseStatistics, context: Context) -> Page:
         headline=headline(statistics),
         verdict=_verdict(statistics),
         facts=[
+            *context.facts,
             ("Window, UTC", window),
             ("Bars used", f"{closes.height:,} of {formats.bar_size(bars.timeframe)}"),
             ("Symbols", formats.count(len(bars.symbols))),

@@ -34,6 +34,8 @@ _PAST_LIQUIDITY = (
     "illiquidity_1d",
 )
 """Models that a page reads besides those that `as_of` makes."""
+_SCHEDULED_DAYS = 1
+"""UTC dates in the window of the universe scan that the schedule makes."""
 _EXPORTABLE = ("bars", "liquidity", "analytics")
 
 
@@ -112,11 +114,17 @@ def symbol(
 @app.command()
 def universe(
     date: DateOption = None,
-    days: Annotated[int, typer.Option(min=1, help="UTC dates in the window.")] = 1,
-    timeframe: TimeframeOption = None,
+    days: Annotated[int, typer.Option(min=1, help="UTC dates in the window.")] = _SCHEDULED_DAYS,
+    timeframe: Annotated[
+        str | None,
+        typer.Option("--timeframe", help="Bar size; unset: the settings' snapshot_timeframe."),
+    ] = None,
     open_page: OpenOption = False,
 ) -> None:
     """Scan every pair of the captured symbols, keep the q-values and make the report.
+
+    With --days or --timeframe of your own the page has a place of its own, and the q-values that
+    pair pages show stay those of the scheduled scan.
 
     Example: quant report universe --days 30 --timeframe 5m
     """
@@ -269,9 +277,16 @@ def _pair_report(
         date = day or reading.latest_day(
             connection, venue=settings.venue, symbols=list(legs), timeframe=size
         )
-        bars = research.load(connection, venue=settings.venue, pair=legs, day=date, timeframe=size)
+        bars = research.load(
+            connection,
+            venue=settings.venue,
+            pair=legs,
+            day=date,
+            timeframe=size,
+            liquidity_filter=settings.pair_liquidity_filter,
+        )
     statistics = research.analyse(bars, window=settings.rolling_window)
-    return page.publish(statistics, settings)
+    return page.publish(statistics, settings, parameters=_pair_parameters(settings, size))
 
 
 def _past_pair_report(
@@ -298,13 +313,20 @@ def _past_pair_report(
             symbols=list(legs),
             moment=as_of.Moment(snapshot),
         ) as past:
-            bars = research.load(past, venue=settings.venue, pair=legs, day=day, timeframe=size)
+            bars = research.load(
+                past,
+                venue=settings.venue,
+                pair=legs,
+                day=day,
+                timeframe=size,
+                liquidity_filter=settings.pair_liquidity_filter,
+            )
         scan = scans.latest(connection, venue=settings.venue, pair=legs, snapshot=snapshot)
         # Gap records change as gaps are repaired: those of now are the only ones there are.
         gaps = reading.read_gaps(connection, where, symbols=list(legs))
     past_bars = replace(bars, scan=scan, gaps=gaps)
     statistics = research.analyse(past_bars, window=settings.rolling_window)
-    parameters = {"snapshot": snapshot}
+    parameters = {"snapshot": snapshot, **_pair_parameters(settings, size)}
     return page.publish(statistics, settings, parameters=parameters)
 
 
@@ -324,7 +346,13 @@ def _symbol_report(
         bars = research.load(
             connection, venue=settings.venue, symbol=name, day=date, timeframe=size
         )
-    return page.publish(research.analyse(bars), settings)
+    parameters = _pair_parameters(settings, size)
+    return page.publish(research.analyse(bars), settings, parameters=parameters)
+
+
+def _pair_parameters(settings: Settings, timeframe: str) -> dict[str, str]:
+    """What of a pair's or a symbol's page is not as the settings say, by name."""
+    return {"timeframe": timeframe} if timeframe != settings.pair_timeframe else {}
 
 
 def _universe_report(
@@ -347,12 +375,19 @@ def _universe_report(
             day=date,
             days=days,
             timeframe=timeframe,
+            liquidity_filter=settings.snapshot_liquidity_filter,
         )
     statistics = research.analyse(bars)
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    with lake.connect(settings=settings) as connection:
-        scans.record(connection, statistics, taken_at=now)
-    return page.publish(statistics, settings)
+    parameters: dict[str, object] = {}
+    if days != _SCHEDULED_DAYS:
+        parameters["lookback_days"] = days
+    if timeframe != settings.snapshot_timeframe:
+        parameters["timeframe"] = timeframe
+    if not parameters:
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        with lake.connect(settings=settings) as connection:
+            scans.replace(connection, statistics, taken_at=now)
+    return page.publish(statistics, settings, parameters=parameters)
 
 
 def _quality_report(settings: Settings, day: dt.date | None) -> Published:

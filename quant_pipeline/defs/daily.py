@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import duckdb
 from pydantic import Field
 
 from quant_pipeline.defs.metadata import (
@@ -22,7 +21,6 @@ from quant_pipeline.defs.pairs import ANALYTICS_POOL, REPORT_KEY
 from quant_pipeline.defs.partitions import days
 from quant_pipeline.defs.resources import Lake
 from quant_pipeline.defs.snapshots import ADF_KEY, CORRELATION_KEY
-from quant_pipeline.lake import transaction
 from quant_pipeline.settings import Settings, Timeframe
 
 if TYPE_CHECKING:
@@ -94,7 +92,7 @@ def _universe(settings: Settings) -> dg.AssetsDefinition:
     def universe_scan_and_report(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], config: UniverseConfig
     ) -> Iterator[Any]:
-        from quant_pipeline.research import universe
+        from quant_pipeline.research import scans, universe
         from reports import universe as page
 
         day = date.fromisoformat(context.partition_key)
@@ -114,40 +112,21 @@ def _universe(settings: Settings) -> dg.AssetsDefinition:
             figures = numeric(statistics.metrics())
             figures["bars_removed"] = sum(bars.liquidity.removed.values())
             if SCAN_KEY in selected and not changed:
-                replace_scan(connection, statistics, now=datetime.now(UTC))
-        found = {**figures, "best": _best(statistics)}
-        if changed:
-            context.log_event(observation(context, SCAN_KEY, changed, found))
-            return
-        if SCAN_KEY in selected:
-            yield dg.MaterializeResult(asset_key=SCAN_KEY, metadata=found)
+                now = datetime.now(UTC).replace(tzinfo=None)
+                scans.replace(connection, statistics, taken_at=now)
+        found = {SCAN_KEY: {**figures, "best": _best(statistics)}}
         if UNIVERSE_KEY in selected:
-            published = page.publish(statistics, lake.settings)
-            yield dg.MaterializeResult(
-                asset_key=UNIVERSE_KEY, metadata=report_metadata(published) | figures
-            )
+            published = page.publish(statistics, lake.settings, parameters=changed)
+            found[UNIVERSE_KEY] = report_metadata(published) | figures
+        for key, metadata in found.items():
+            if key not in selected:
+                continue
+            if changed:
+                context.log_event(observation(context, key, changed, metadata))
+            else:
+                yield dg.MaterializeResult(asset_key=key, metadata=metadata)
 
     return universe_scan_and_report
-
-
-def replace_scan(
-    connection: duckdb.DuckDBPyConnection, statistics: "UniverseStatistics", *, now: datetime
-) -> None:
-    """Record a scan in the place of the one before of the same window, so that a date has one.
-
-    Args:
-        now: an aware UTC time.
-    """
-    from quant_pipeline.research import scans
-
-    bars = statistics.bars
-    with transaction(connection):
-        connection.execute(
-            "DELETE FROM analytics.universe_scans"
-            " WHERE venue = ? AND day = ? AND days = ? AND timeframe = ?",
-            [bars.venue, bars.day, bars.days, bars.timeframe],
-        )
-        scans.record(connection, statistics, taken_at=now.astimezone(UTC).replace(tzinfo=None))
 
 
 def _best(statistics: "UniverseStatistics") -> dg.MetadataValue:

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from quant_pipeline.code_version import code_version
+from quant_pipeline.lake import transaction
 from quant_pipeline.research.outcome import Undefined
 from quant_pipeline.research.universe import UniverseStatistics
 from quant_pipeline.settings import Pair
@@ -83,6 +84,24 @@ def record(
     connection.execute("insert into lake.analytics.universe_scans by name from scan_rows")
     connection.unregister("scan_rows")
     return rows.height
+
+
+def replace(
+    connection: duckdb.DuckDBPyConnection, statistics: UniverseStatistics, *, taken_at: dt.datetime
+) -> None:
+    """Record a scan in the place of the one before of the same window, so that a date has one.
+
+    Args:
+        taken_at: UTC, without zone.
+    """
+    bars = statistics.bars
+    with transaction(connection):
+        connection.execute(
+            "delete from lake.analytics.universe_scans"
+            " where venue = ? and day = ? and days = ? and timeframe = ?",
+            [bars.venue, bars.day, bars.days, bars.timeframe],
+        )
+        record(connection, statistics, taken_at=taken_at)
 
 
 def latest(

@@ -270,6 +270,7 @@ def test_the_latest_preview_keeps_its_address(
         ("A-B", 3, "<svg>newest</svg>", "newest"),
         ("C-D", 2, "<svg>older</svg>", "newest"),
         ("A-B.timeframe-1m", 4, "<svg>experiment</svg>", "newest"),
+        ("A-B", 3, "<svg>again</svg>", "again"),
     ):
         summary = publishing.Summary("x", DAY + dt.timedelta(days=days), "x", "x", 1)
         publishing.publish(

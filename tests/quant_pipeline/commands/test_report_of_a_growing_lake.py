@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +22,8 @@ runner = CliRunner()
 
 @pytest.fixture(scope="module")
 def growing_lake(make_recorded_lake: Callable[[str], Settings]) -> Settings:
-    """The recorded session in a lake of this module's own."""
-    return make_recorded_lake("growing")
+    """The recorded session in a lake of this module's own, scanned by the second."""
+    return make_recorded_lake("growing").model_copy(update={"snapshot_timeframe": "1s"})
 
 
 @pytest.fixture(autouse=True)
@@ -40,18 +41,76 @@ def made(output: str) -> Path:
     return Path(output.split("\n")[-2])
 
 
+def scans(settings: Settings) -> list[tuple[str, int, float]]:
+    with lake.connect(read_only=True, settings=settings) as connection:
+        return connection.execute(
+            "select y, tests, qvalue_by from analytics.universe_scans order by y"
+        ).fetchall()
+
+
 def test_a_universe_report_keeps_the_q_values_that_the_pair_page_shows(
     growing_lake: Settings,
 ) -> None:
-    assert made(run("report", "universe", "--timeframe", "1s")).name == "2024-08-09.html"
-    with lake.connect(read_only=True, settings=growing_lake) as connection:
-        kept = connection.execute(
-            "select y, tests, qvalue_by from analytics.universe_scans order by y"
-        ).fetchall()
+    for _ in range(2):
+        assert made(run("report", "universe")).name == "2024-08-09.html"
+    kept = scans(growing_lake)
     assert [row[:2] for row in kept] == [("BTCUSDT", 2), ("ETHUSDT", 2)]
     page = made(run("report", "pair", "BTCUSDT/ETHUSDT", "--date", "2024-08-08"))
     shown = read_tables(page.read_text("utf-8"))["scan-qvalues"]
     assert shown["BTCUSDT on ETHUSDT"][-1] == formats.pvalue(kept[0][2])
+
+
+@pytest.mark.parametrize(
+    ("about", "options", "own", "named"),
+    [
+        (
+            ("pair", "BTCUSDT/ETHUSDT"),
+            ("--timeframe", "5m"),
+            "BTCUSDT-ETHUSDT.timeframe-5m",
+            "timeframe 5m",
+        ),
+        (("symbol", "BTCUSDT"), ("--timeframe", "5m"), "BTCUSDT.timeframe-5m", "timeframe 5m"),
+        (("universe",), ("--days", "2"), "all.lookback-days-2", "lookback_days 2"),
+        (
+            ("universe",),
+            ("--days", "2", "--timeframe", "5m"),
+            "all.lookback-days-2.timeframe-5m",
+            "lookback_days 2, timeframe 5m",
+        ),
+    ],
+    ids=["pair", "symbol", "universe by its days", "universe"],
+)
+def test_other_parameters_take_no_default_results_place(
+    growing_lake: Settings,
+    about: tuple[str, ...],
+    options: tuple[str, ...],
+    own: str,
+    named: str,
+) -> None:
+    order = ("report", *about, "--date", "2024-08-09")
+    default = made(run(*order))
+    before, kept = default.read_bytes(), scans(growing_lake)
+    page = made(run(*order, *options))
+    assert page.parent.name == own
+    assert f"parameters</dt><dd>{named}<" in page.read_text("utf-8")
+    assert f"({named})" in page.with_suffix(".json").read_text("utf-8")
+    assert default.read_bytes() == before
+    assert scans(growing_lake) == kept
+
+
+def test_the_pair_page_takes_thin_bars_out_where_the_settings_do(
+    growing_lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = ("report", "pair", "BTCUSDT/ETHUSDT", "--date", "2024-08-08")
+    assert "Thin bars taken out" not in made(run(*order)).read_text("utf-8")
+    with lake.connect(read_only=True, settings=growing_lake) as connection:
+        now = lake.current_snapshot(connection)
+    filtering = growing_lake.model_copy(update={"pair_liquidity_filter": True})
+    monkeypatch.setattr(settings_module, "get", lambda: filtering)
+    page, past = made(run(*order)), made(run(*order, "--snapshot", str(now)))
+    assert page.parent.name == "BTCUSDT-ETHUSDT"
+    (removed,) = set(re.findall(r"Thin bars taken out</dt><dd>([^<]+)<", page.read_text("utf-8")))
+    assert f"Thin bars taken out</dt><dd>{removed}<" in past.read_text("utf-8")
 
 
 def test_watch_makes_the_page_again_when_trades_land_and_not_otherwise(

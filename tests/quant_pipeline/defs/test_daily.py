@@ -10,10 +10,9 @@ import pytest
 
 from quant_pipeline import lake
 from quant_pipeline.defs import housekeeping
-from quant_pipeline.defs.daily import replace_scan
 from quant_pipeline.defs.housekeeping import replaced_runs
 from quant_pipeline.defs.resources import Lake
-from quant_pipeline.research import universe
+from quant_pipeline.research import scans, universe
 from quant_pipeline.settings import Settings
 
 DAY = "2024-08-09"
@@ -38,7 +37,7 @@ def test_a_dates_scan_takes_the_place_of_the_one_before(analysed_lake: Settings)
         )
         statistics = universe.analyse(bars)
         for _ in range(2):
-            replace_scan(connection, statistics, now=datetime.now(UTC))
+            scans.replace(connection, statistics, taken_at=datetime.fromisoformat(DAY))
         rows = connection.sql(
             "SELECT y, x, timeframe FROM analytics.universe_scans WHERE day = '2024-08-09'"
         ).fetchall()
@@ -59,6 +58,30 @@ def test_every_page_of_the_date_is_one_click_away(
     assert {"universe", "symbol", "quality", "index.html"} <= kinds
     for address in addresses:
         assert (analysed_lake.reports_dir / str(address).removeprefix("/reports/")).is_file()
+
+
+def test_a_scan_with_other_parameters_has_a_page_of_its_own_and_keeps_no_q_values(
+    definitions: dg.Definitions, run: dg.ExecuteInProcessResult, analysed_lake: Settings
+) -> None:
+    assert run.success
+    folder = analysed_lake.reports_dir / "universe"
+    default = (folder / "all" / f"{DAY}.html").read_bytes()
+    parameters = {"timeframe": "1s", "lookback_days": 2}
+    with dg.DagsterInstance.ephemeral() as instance:
+        own = definitions.resolve_job_def("daily_reports").execute_in_process(
+            instance=instance,
+            partition_key=DAY,
+            run_config={"ops": {"universe_scan_and_report": {"config": parameters}}},
+        )
+    assert not own.asset_materializations_for_node("universe_scan_and_report")
+    page = folder / "all.lookback-days-2.timeframe-1s" / f"{DAY}.html"
+    assert "lookback_days 2, timeframe 1s" in page.read_text("utf-8")
+    assert (folder / "all" / f"{DAY}.html").read_bytes() == default
+    with lake.connect(read_only=True, settings=analysed_lake) as connection:
+        kept = connection.sql(
+            "SELECT count(*) FROM analytics.universe_scans WHERE days = 2"
+        ).fetchall()
+    assert kept == [(0,)]
 
 
 def test_the_schedules_ask_for_the_date_that_has_ended(
