@@ -10,7 +10,7 @@ import duckdb
 
 from quant_pipeline.alerts.rules import STREAM, Observation, Rule
 from quant_pipeline.quality import silence
-from quant_pipeline.research.published import BY_SETTINGS, by_settings
+from quant_pipeline.research.published import BY_SETTINGS, SCHEDULED, by_settings, scheduled
 from quant_pipeline.settings import AlertRule, Pair, Settings
 
 _WEEK = timedelta(days=7)
@@ -74,14 +74,8 @@ def _correlation(
     """How far the newest correlation is below the median of the week before it."""
     rows = connection.execute(
         "select y, x, window_end, correlation from lake.analytics.correlation_snapshots"
-        " where venue = ? and timeframe = ? and coalesce(liquidity_filter, false) = ?"
-        " and taken_at >= ? and isfinite(correlation) order by taken_at",
-        [
-            settings.venue,
-            settings.snapshot_timeframe,
-            settings.snapshot_liquidity_filter,
-            now - _WEEK,
-        ],
+        f" where {SCHEDULED} and taken_at >= $since and isfinite(correlation) order by taken_at",
+        {**scheduled(settings), "since": now - _WEEK},
     ).fetchall()
     for pair in settings.pairs:
         values = [(at, value) for y, x, at, value in rows if Pair(y, x) == pair]
@@ -98,15 +92,9 @@ def _cointegration(
     """The newest scheduled Engle-Granger p-value."""
     rows = connection.execute(
         "select y, x, window_end, pvalue from lake.analytics.adf_snapshots"
-        " where venue = ? and timeframe = ? and series = 'spread'"
-        " and coalesce(liquidity_filter, false) = ? and taken_at >= ?"
+        f" where {SCHEDULED} and series = 'spread' and taken_at >= $since"
         " qualify row_number() over (partition by y, x order by taken_at desc) = 1",
-        [
-            settings.venue,
-            settings.snapshot_timeframe,
-            settings.snapshot_liquidity_filter,
-            now - _DAY,
-        ],
+        {**scheduled(settings), "since": now - _DAY},
     ).fetchall()
     for y, x, observed_at, pvalue in rows:
         if (pair := Pair(y, x)) in settings.pairs:

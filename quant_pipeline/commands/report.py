@@ -411,7 +411,7 @@ def _snapshots_report(settings: Settings, legs: Pair) -> Published:
     from reports import snapshots as page
 
     with lake.connect(read_only=True, settings=settings) as connection:
-        history = research.load(connection, venue=settings.venue, pair=legs)
+        history = research.load(connection, settings, legs)
     return page.publish(history, settings)
 
 

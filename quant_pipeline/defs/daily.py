@@ -230,7 +230,7 @@ def _snapshots() -> dg.AssetsDefinition:
         metadata: dict[str, Any] = {}
         for pair in lake.current_settings().pairs:
             with lake.work() as connection:
-                history = snapshots.load(connection, venue=lake.settings.venue, pair=pair)
+                history = snapshots.load(connection, lake.settings, pair)
             if not history.taken:
                 continue
             published = page.publish(history, lake.settings)

@@ -118,17 +118,18 @@ def latest_window(
     liquidity_filter: bool,
 ) -> "PairWindow | None":
     """The last `lookback_h` hours of common bars; None where the legs share none."""
-    from quant_pipeline.research import pair_window, reading
+    from quant_pipeline.research import pair_window, published, reading
 
     end = pair_window.newest_common_bar(connection, venue=venue, pair=pair, timeframe=timeframe)
     if end is None:
         return None
     after_last = end + timedelta(seconds=timeframe_seconds(timeframe))
+    first = after_last - published.snapshot_span(timeframe, lookback_h)
     window = pair_window.load(
         connection,
         pair=pair,
         timeframe=timeframe,
-        where=reading.Window(venue, end - timedelta(hours=lookback_h), after_last),
+        where=reading.Window(venue, first, after_last),
         liquidity_filter=liquidity_filter,
     )
     return window if window.frame.height else None

@@ -9,7 +9,8 @@ import duckdb
 import polars as pl
 
 from quant_pipeline.research import reading
-from quant_pipeline.settings import Pair
+from quant_pipeline.research.published import SCHEDULED, scheduled
+from quant_pipeline.settings import Pair, Settings
 
 LEVEL = 0.05
 
@@ -88,20 +89,20 @@ class SnapshotHistory:
         return pl.concat([tests, jumps]).sort("taken_at")
 
 
-def load(connection: duckdb.DuckDBPyConnection, *, venue: str, pair: Pair) -> SnapshotHistory:
-    """Read all scheduled snapshots of a pair at one lake snapshot."""
-    where = [venue, pair.y, pair.x]
+def load(connection: duckdb.DuckDBPyConnection, settings: Settings, pair: Pair) -> SnapshotHistory:
+    """Read all snapshots of a pair by the schedule's parameters, at one lake snapshot."""
+    where = {**scheduled(settings), "y": pair.y, "x": pair.x}
     with reading.one_snapshot(connection) as snapshot:
         stationarity = connection.execute(
             "select taken_at, series, statistic, pvalue, lags, bars, critical_5pct, lake_snapshot"
-            " from lake.analytics.adf_snapshots where venue = ? and y = ? and x = ?"
+            f" from lake.analytics.adf_snapshots where {SCHEDULED} and y = $y and x = $x"
             " order by taken_at, series",
             where,
         ).pl()
         correlation = connection.execute(
             "select taken_at, correlation, lower_95, upper_95, observations, lake_snapshot"
-            " from lake.analytics.correlation_snapshots where venue = ? and y = ? and x = ?"
+            f" from lake.analytics.correlation_snapshots where {SCHEDULED} and y = $y and x = $x"
             " order by taken_at",
             where,
         ).pl()
-    return SnapshotHistory(venue, pair, stationarity, correlation, snapshot)
+    return SnapshotHistory(settings.venue, pair, stationarity, correlation, snapshot)

@@ -12,8 +12,17 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from quant_pipeline import lake
-from quant_pipeline.defs.snapshots import append, latest_window
-from quant_pipeline.research import pair, quality, snapshots, symbol, universe
+from quant_pipeline.defs.snapshots import append
+from quant_pipeline.research import (
+    pair,
+    pair_window,
+    published,
+    quality,
+    reading,
+    snapshots,
+    symbol,
+    universe,
+)
 from quant_pipeline.settings import Settings
 from reports import context, publishing
 from reports import pair as pair_page
@@ -78,22 +87,24 @@ def pages(
     """The site's pages, and the kinds that it has not of the session or not of the month."""
     settings = Settings(home=tmp_path_factory.mktemp("other"))
     now = dt.datetime(2024, 8, 9, 1, tzinfo=dt.UTC)
-    with lake.connect(settings=make_recorded_lake("snapshots")) as connection:
+    minutes = make_recorded_lake("snapshots").model_copy(
+        update={
+            "snapshot_timeframe": "1s",
+            "snapshot_lookback_h": 0.1,
+            "snapshot_liquidity_filter": False,
+        }
+    )
+    span = published.snapshot_span("1s", 0.1)
+    with lake.connect(settings=minutes) as connection:
         closes = universe.load(
             connection, venue="binance", symbols=list(PAIR), day=DAY, timeframe="1m"
         )
         for hour in range(3):
-            window = latest_window(
-                connection,
-                PAIR,
-                venue="binance",
-                timeframe="1s",
-                lookback_h=1 - hour / 4,
-                liquidity_filter=False,
-            )
-            assert window is not None
+            end = now.replace(tzinfo=None) - dt.timedelta(minutes=55 + hour)
+            where = reading.Window("binance", end - span, end)
+            window = pair_window.load(connection, pair=PAIR, timeframe="1s", where=where)
             append(connection, window, now=now + dt.timedelta(hours=hour))
-        history = snapshots.load(connection, venue="binance", pair=PAIR)
+        history = snapshots.load(connection, minutes, PAIR)
     with lake.connect(settings=make_lake("month")) as connection:
         capture_month(connection)
         names = [f"SYM{i:02d}USDT" for i in range(20)]

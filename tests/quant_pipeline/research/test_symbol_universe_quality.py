@@ -183,7 +183,7 @@ def test_a_change_of_regime_is_where_snapshots_fall_on_different_sides() -> None
 
 def test_a_pair_without_snapshots_has_an_empty_history(recorded_lake: Settings) -> None:
     with lake.connect(read_only=True, settings=recorded_lake) as connection:
-        history = snapshots.load(connection, venue="binance", pair=Pair("BTCUSDT", "ETHUSDT"))
+        history = snapshots.load(connection, recorded_lake, Pair("BTCUSDT", "ETHUSDT"))
     assert history.taken == 0
     assert history.latest is None
     assert history.changes().is_empty()
