@@ -222,9 +222,7 @@ def _sessions(quality: CaptureQuality) -> Section:
     rows: list[Row] = [
         {
             "stub": formats.moment(row["connected_at"]),
-            "until": formats.moment(row["disconnected_at"])
-            if row["disconnected_at"]
-            else "connected",
+            "until": _until(row["disconnected_at"], is_open=row["is_open"]),
             "reason": row["reason"] or "",
             "symbols": formats.count(row["symbols"]),
             "trades": formats.count(row["trades"]),
@@ -244,6 +242,12 @@ def _sessions(quality: CaptureQuality) -> Section:
         rows=rows,
     )
     return Section(key="sessions", title="Capture sessions", blocks=[table])
+
+
+def _until(disconnected: dt.datetime | None, *, is_open: bool) -> Cell:
+    if disconnected is not None:
+        return formats.moment(disconnected)
+    return "connected" if is_open else Undefined("Its end is not on record.")
 
 
 def _alerts(quality: CaptureQuality) -> Section:

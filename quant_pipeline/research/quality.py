@@ -23,7 +23,9 @@ class CaptureQuality:
             (ids between them that are absent though the venue has them), `venue_holes` (absent ids
             that the venue has not either), `first_ts, last_ts`, `longest_silence_s`,
             `delay_median_ms, delay_p99_ms` from exchange to reception.
-        sessions: capture sessions that touch the date.
+        sessions: capture sessions that touch the date: `connected_at, disconnected_at, is_open,
+            reason, trades, symbols`. One that nobody ended is open if its writer is the newest; a
+            writer before it was killed, and its session touches the dates up to its last commit.
         gaps: capture gaps detected on the date, with their fate.
         revisions: per symbol and timeframe, final bars that were changed; empty before dbt ran.
         reconciliations: the last comparison with the venue's klines, of any date, per symbol and
@@ -166,11 +168,28 @@ def _ticks(
 
 def _sessions(connection: duckdb.DuckDBPyConnection, where: reading.Window) -> pl.DataFrame:
     return connection.execute(
-        "select connected_at, disconnected_at, reason, trades, len(symbols) as symbols"
-        " from lake.raw.capture_sessions"
-        " where venue = ? and connected_at < ? and coalesce(disconnected_at, connected_at) >= ?"
-        " order by connected_at",
-        [where.venue, where.end, where.start],
+        """
+        with sessions as (
+            select
+                *,
+                disconnected_at is null
+                    and writer = arg_max(writer, connected_at) over () as is_open
+            from lake.raw.capture_sessions where venue = $venue
+        ),
+        killed as (
+            select writer, max(committed_at) as last_seen from lake.raw.commits
+            where writer in (
+                select writer from sessions where disconnected_at is null and not is_open
+            )
+            group by writer
+        )
+        select connected_at, disconnected_at, is_open, reason, trades, len(symbols) as symbols
+        from sessions left join killed using (writer)
+        where connected_at < $end
+            and (is_open or coalesce(disconnected_at, last_seen, connected_at) >= $start)
+        order by connected_at
+        """,
+        {"venue": where.venue, "start": where.start, "end": where.end},
     ).pl()
 
 

@@ -140,6 +140,26 @@ def test_the_last_comparison_with_the_exchange_is_shown(settings: Settings) -> N
     assert "1 of 2 series differed" in html
 
 
+def test_a_session_without_an_end_is_connected_or_its_worker_is_gone(settings: Settings) -> None:
+    with lake.connect(settings=settings) as connection:
+        for writer, at in (("killed", START), ("running", START + dt.timedelta(hours=2))):
+            connection.execute(
+                "insert into raw.capture_sessions"
+                " values (?, ?, 'binance', 'wss://venue', ['BTCUSDT'], ?, null, null, 0)",
+                [writer, writer, at],
+            )
+
+        def shown(day: dt.date) -> dict[str, list[str]]:
+            state = quality.load(connection, venue="binance", symbols=["BTCUSDT"], day=day)
+            return read_tables(quality_page.render(state, CONTEXT))["capture-sessions"]
+
+        first, next_day = shown(DAY), shown(DAY + dt.timedelta(days=1))
+    assert first["8 Aug 2024 00:00:00"][0] == "—"
+    assert first["8 Aug 2024 02:00:00"][0] == "connected"
+    assert "8 Aug 2024 00:00:00" not in next_day
+    assert next_day["8 Aug 2024 02:00:00"][0] == "connected"
+
+
 def test_no_snapshots_say_so() -> None:
     empty = snapshots.SnapshotHistory(
         "binance",

@@ -157,6 +157,36 @@ def test_what_the_venue_itself_skips_is_not_missing(settings: Settings) -> None:
     assert (row["trades"], row["missing"], row["venue_holes"]) == (3, 1, 2)
 
 
+def test_a_session_that_no_one_ended_lasts_as_long_as_its_writer(settings: Settings) -> None:
+    hour = dt.timedelta(hours=1)
+    with lake.connect(settings=settings) as connection:
+        for session, writer, connected, disconnected in (
+            ("ended", "new", -9, -1),
+            ("running", "new", -1, None),
+            ("killed today", "killed", -9, None),
+            ("killed before", "dead", -60, None),
+            ("of tomorrow", "new", 25, None),
+        ):
+            connection.execute(
+                "insert into raw.capture_sessions"
+                " values (?, ?, 'binance', 'wss://venue', [?], ?, ?, null, 0)",
+                [
+                    session,
+                    writer,
+                    session,
+                    START + connected * hour,
+                    None if disconnected is None else START + disconnected * hour,
+                ],
+            )
+        for writer, at in (("killed", -8), ("killed", 3), ("dead", -50), ("new", 30)):
+            connection.execute(
+                "insert into raw.commits values (?, ?, ?, 0)", [writer, at + 60, START + at * hour]
+            )
+        state = quality.load(connection, venue="binance", symbols=["BTCUSDT"], day=DAY)
+    shown = state.sessions.select("connected_at", "disconnected_at", "is_open").rows()
+    assert shown == [(START - 9 * hour, None, False), (START - hour, None, True)]
+
+
 def test_a_change_of_regime_is_where_snapshots_fall_on_different_sides() -> None:
     times = [START + dt.timedelta(hours=hour) for hour in range(4)]
     tests = pl.DataFrame(
