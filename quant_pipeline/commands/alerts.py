@@ -76,7 +76,7 @@ def test() -> None:
         )
     outcomes = delivery.send_test(to)
     for name, error in outcomes.items():
-        console.print(f"{name}: {error or 'delivered'}", markup=False, highlight=False)
+        console.print(f"{name}: {error or 'delivered'}", highlight=False)
     if any(outcomes.values()):
         raise typer.Exit(1)
 

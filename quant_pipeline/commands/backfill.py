@@ -177,15 +177,13 @@ def _file_table(reports: Sequence[FileReport]) -> Table:
 def _tell(reports: Sequence[FileReport], log_path: Path) -> None:
     for report in reports:
         for note in report.notes:
-            messages.print(f"note: {report.name}: {note}", markup=False, highlight=False)
+            messages.print(f"note: {report.name}: {note}", highlight=False)
         for reason, rows in report.reasons.most_common():
-            messages.print(
-                f"refused: {report.name}: {rows:,} × {reason}", markup=False, highlight=False
-            )
+            messages.print(f"refused: {report.name}: {rows:,} × {reason}", highlight=False)
         if report.problem:
-            messages.print(f"problem: {report.problem}", style="red", markup=False, highlight=False)
+            messages.print(f"problem: {report.problem}", style="red", highlight=False)
     if log_path.exists():
-        messages.print(f"refused rows, with reasons: {log_path}", markup=False, highlight=False)
+        messages.print(f"refused rows, with reasons: {log_path}", highlight=False)
 
 
 async def _backfill_ranges(
@@ -249,7 +247,7 @@ def _show_ranges(reports: Sequence[RangeReport], log_path: Path) -> None:
         )
     console.print(table)
     if log_path.exists():
-        messages.print(f"refused rows, with reasons: {log_path}", markup=False, highlight=False)
+        messages.print(f"refused rows, with reasons: {log_path}", highlight=False)
     if not all(report.is_clean for report in reports):
         raise typer.Exit(1)
 

@@ -109,7 +109,7 @@ def _show(result: Result) -> None:
     stages.add_column("s", justify="right")
     for title, seconds in result.seconds.items():
         stages.add_row(title, f"{seconds:.1f}")
-    stages.add_row("[bold]total", f"[bold]{sum(result.seconds.values()):.1f}")
+    stages.add_row("total", f"{sum(result.seconds.values()):.1f}", style="bold")
     console.print(stages)
 
     for report in result.reports:

@@ -43,13 +43,11 @@ def config() -> None:
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if _is_secret(value):
-            console.print(f"# {name} is set and secret", markup=False, highlight=False)
+            console.print(f"# {name} is set and secret", highlight=False)
             continue
         text = json.dumps(_plain(name, value), ensure_ascii=False)
         line = f"{name} = {text}" if value is not None else f"# {name} is unset"
-        console.print(
-            f"{line:<60} # {field.description}", markup=False, highlight=False, soft_wrap=True
-        )
+        console.print(f"{line:<60} # {field.description}", highlight=False, soft_wrap=True)
 
 
 def sql(

@@ -170,7 +170,7 @@ def list_pages(
         line = f"{item.summary.date}  {item.kind:<9}  {item.subject:<20}  {item.summary.headline}"
         if matching.lower() in line.lower():
             found += 1
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(line, highlight=False, soft_wrap=True)
     if not found:
         messages.print("no report matches" if matching else "no reports yet", highlight=False)
     else:
@@ -195,7 +195,6 @@ def watch(
         for made in follow(settings, legs, timeframe, wait=lambda: time.sleep(every)):
             messages.print(
                 f"snapshot {made.summary.snapshot}: {made.summary.headline} ({made.html})",
-                markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
@@ -418,8 +417,8 @@ def _snapshots_report(settings: Settings, legs: Pair) -> Published:
 def _made(make: Callable[[], Published], open_page: bool) -> None:
     with messages.status("making the report"):
         made = make()
-    console.print(made.summary.headline, markup=False, highlight=False, soft_wrap=True)
-    console.print(str(made.html), markup=False, highlight=False, soft_wrap=True)
+    console.print(made.summary.headline, highlight=False, soft_wrap=True)
+    console.print(str(made.html), highlight=False, soft_wrap=True)
     if open_page and not webbrowser.open(made.html.as_uri()):
         messages.print("no browser could be started; open the file above by hand")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from quant_pipeline import settings as settings_module
 from quant_pipeline.commands.console import console, print_error
@@ -170,11 +171,13 @@ def _status_table(state: dict[str, Any]) -> Table:
         f" {state['gaps_closed']:,} ({state['trades_repaired']:,} trades,"
         f" {state['venue_hole_ids']:,} venue holes); REST weight {state['weight_used']:,}"
         f" of {state['weight_allowed']:,}; rejected {sum(state['frames_rejected'].values()):,}",
-        *(f"[red]{problem}[/red]" for problem in state["problems"]),
     ]
+    caption = Text("\n".join(lines), style="table.caption")
+    for problem in state["problems"]:
+        caption.append(f"\n{problem}", style="red")
     table = Table(
         title=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  writer {state['writer']}",
-        caption="\n".join(lines),
+        caption=caption,
         caption_justify="left",
         header_style="bold",
     )
@@ -217,7 +220,9 @@ def _print_proofs(proofs: list[SymbolProof]) -> None:
             f"{proof.absent('venue_hole'):,}",
             f"{proof.absent('open'):,}",
             f"{proof.absent('unexplained'):,}",
-            "[green]whole[/green]" if proof.is_whole else "[red]trades are missing[/red]",
+            Text("whole", style="green")
+            if proof.is_whole
+            else Text("trades are missing", style="red"),
         )
     console.print(table)
     lacking = [

@@ -62,7 +62,7 @@ def maintain(
         except maintenance.PASSING_ERRORS as error:
             line = f"failed, and is tried again: {error}"
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-        console.print(f"{now} {line}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{now} {line}", highlight=False, soft_wrap=True)
         stop.wait(interval_s)
 
 
@@ -119,4 +119,4 @@ def _show_maintenance(report: Report) -> None:
     for day in report.archived:
         console.print(f"{would}archived: {day.day} to {day.path}", highlight=False, soft_wrap=True)
     for note in report.notes:
-        messages.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        messages.print(f"note: {note}", highlight=False, soft_wrap=True)
