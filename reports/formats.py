@@ -48,15 +48,6 @@ def p_equals(p: float | None) -> str:
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
-def bounded_pvalue(p: float | None, low: float, high: float) -> str:
-    """A p-value from a table that ends at `low` and `high`: beyond them only a bound is known."""
-    if p is None or math.isnan(p):
-        return MISSING
-    if p <= low:
-        return f"≤ {low:g}"
-    return f"≥ {high:.2f}" if p >= high else f"{p:.3f}"
-
-
 def price(value: float | None) -> str:
     """A price with about six significant digits, as a terminal shows it."""
     if value is None or math.isnan(value):

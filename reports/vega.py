@@ -1,4 +1,4 @@
-"""Altair charts to Vega specifications, compiled when a page is built, and to still SVG and PNG.
+"""Altair charts to Vega specifications, compiled when a page is built, and to still SVG.
 
 Compiling here keeps the Vega-Lite compiler off the critical path of the page and lets Vega's AST
 interpreter run the chart, so a Content-Security-Policy without `unsafe-eval` holds.
@@ -94,14 +94,6 @@ def still_svg(spec: Spec, frames: Mapping[str, Rows], *, prefix: str = "chart") 
         return f"{match[1]}{name}"
 
     return re.sub(r'(id="|url\(#)((?:clip|gradient_)\d+)\b', renumber, svg)
-
-
-def still_png(spec: Spec, frames: Mapping[str, Rows], mode: theme.Mode, scale: float = 2) -> bytes:
-    """The chart as PNG bytes on the page's background."""
-    filled = _with_rows(spec, frames)
-    filled |= {"background": theme.tokens(mode)["bg"], "padding": 16}
-    png: bytes = vl_convert.vega_to_png(filled, scale=scale)
-    return png
 
 
 def _with_rows(spec: Spec, frames: Mapping[str, Rows]) -> Spec:
