@@ -10,6 +10,7 @@ from typing import Final
 MISSING: Final = "—"
 _MINUS = "−"
 _NBSP = "\u00a0"
+_QUOTES = ("FDUSD", "TUSD", "BUSD", "USDC", "USDT", "DAI", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL")
 
 
 def number(value: float | int | None, decimals: int = 2, *, signed: bool = False) -> str:
@@ -57,7 +58,20 @@ def price(value: float | None) -> str:
     return number(value, decimals)
 
 
-def money(value: float | None, unit: str = "USDT") -> str:
+def quote(*symbols: str) -> str:
+    """The asset that all of `symbols` are priced in; `quote currency` where no one is known.
+
+    A symbol's name ends with it, and neither trades nor bars tell more.
+
+    Example:
+        >>> quote("BTCUSDT", "ETHUSDT"), quote("ETHBTC"), quote("ETHBTC", "BTCUSDT")
+        ('USDT', 'BTC', 'quote currency')
+    """
+    found = {next(filter(symbol.endswith, _QUOTES), "quote currency") for symbol in symbols}
+    return found.pop() if len(found) == 1 else "quote currency"
+
+
+def money(value: float | None, unit: str) -> str:
     """An amount in thousands, millions or billions of `unit`."""
     if value is None or math.isnan(value):
         return MISSING
@@ -67,11 +81,11 @@ def money(value: float | None, unit: str = "USDT") -> str:
     return f"{number(value, 2)}{_NBSP}{unit}"
 
 
-def money_scale(values: Sequence[float | None], unit: str = "USDT") -> tuple[float, str]:
+def money_scale(values: Sequence[float | None], unit: str) -> tuple[float, str]:
     """The divisor and the unit in which a column of amounts is written, so that decimals align.
 
     Example:
-        >>> money_scale([1_250_000.0, 830_000.0])
+        >>> money_scale([1_250_000.0, 830_000.0], "USDT")
         (1000.0, 'thousand USDT')
     """
     largest = max((abs(value) for value in values if value is not None), default=0.0)

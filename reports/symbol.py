@@ -87,7 +87,8 @@ def headline(statistics: SymbolStatistics) -> str:
         return f"{symbol} has too few bars on this date to say anything"
     direction = "rose" if change > 0 else "fell" if change < 0 else "did not move"
     size = f" {formats.number(abs(change), 0)} bp" if change else ""
-    return f"{symbol} {direction}{size} on {formats.money(statistics.summary.quote_volume)}"
+    traded = formats.money(statistics.summary.quote_volume, formats.quote(symbol))
+    return f"{symbol} {direction}{size} on {traded}"
 
 
 def compose(statistics: SymbolStatistics, context: Context) -> Page:
@@ -220,10 +221,11 @@ def _cost(statistics: SymbolStatistics) -> Section:
             }
         )
     impact = statistics.impact
+    impact_name = f"Impact, bp per million {formats.quote(statistics.bars.symbol)} net"
     rows.append(
         {
             "group": "Order flow",
-            "stub": "Impact, bp per million USDT net",
+            "stub": impact_name,
             "value": impact
             if isinstance(impact, Undefined)
             else f"{formats.number(impact.price_impact * 1e10)} ± "
@@ -251,8 +253,8 @@ def _cost(statistics: SymbolStatistics) -> Section:
         columns=[Column("value", "Estimate"), Column("n", "Observations")],
         rows=rows,
         row_notes={
-            "Impact, bp per million USDT net": "Return of a bar on its net aggressive flow, ± 1.96 "
-            "Newey–West standard errors. Association, not cause.",
+            impact_name: "Return of a bar on its net aggressive flow, ± 1.96 Newey–West standard "
+            "errors. Association, not cause.",
         },
     )
     return Section(key="cost", title="Cost of trading and order flow", blocks=[table])
@@ -280,7 +282,7 @@ def _liquidity(statistics: SymbolStatistics) -> Section:
         title="Liquidity",
         blocks=[
             warehouse.date_table(statistics.bars.symbol, tables),
-            warehouse.hours_table(tables),
+            warehouse.hours_table(statistics.bars.symbol, tables),
         ],
     )
 
@@ -304,17 +306,17 @@ def _hours_of_the_date(statistics: SymbolStatistics) -> Chart | None:
         key="course-hours",
         headline=headline,
         description=f"Value traded by hour of the day. {headline}.",
-        draw=_draw_hours,
+        draw=lambda colours: _draw_hours(colours, formats.quote(statistics.bars.symbol)),
         frames={"hours": hours},
         note=f"Value traded by UTC hour; {hours.height} of 24 hours have bars. One date is not a "
         "seasonal pattern.",
     )
 
 
-def _draw_hours(colours: theme.Tokens) -> charts.Drawing:
+def _draw_hours(colours: theme.Tokens, quote: str) -> charts.Drawing:
     tip = [
         alt.Tooltip("hour:Q", title="Hour, UTC"),
-        alt.Tooltip("traded:Q", title="Traded, USDT", format=",.0f"),
+        alt.Tooltip("traded:Q", title=f"Traded, {quote}", format=",.0f"),
         alt.Tooltip("deviation:Q", title="Deviation of a bar, bp", format=".2f"),
     ]
     drawn: charts.Drawing = (

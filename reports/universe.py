@@ -299,7 +299,9 @@ def _movers(statistics: UniverseStatistics) -> Section:
     if movers.is_empty():
         raise page.Unavailable("No symbol has bars in this window.")
     logs = statistics.bars.closes
-    divisor, unit = formats.money_scale(movers["quote_volume"].to_list())
+    divisor, unit = formats.money_scale(
+        movers["quote_volume"].to_list(), formats.quote(*movers["symbol"])
+    )
     rows: list[Row] = []
     for rank, row in enumerate(movers.iter_rows(named=True), start=1):
         course = logs[row["symbol"]].gather_every(max(1, logs.height // 60)).to_list()

@@ -26,6 +26,7 @@ def chart(statistics: SymbolStatistics) -> Chart:
     """Three panels that share time: price with VWAP, value traded, net flow."""
     rows = milliseconds(statistics.candles)
     symbol = statistics.bars.symbol
+    quote = formats.quote(symbol)
     change = statistics.summary.change_bps
     moved = (
         f"{symbol} moved {formats.number(change, 0, signed=True)} bp"
@@ -42,7 +43,7 @@ def chart(statistics: SymbolStatistics) -> Chart:
             f"Candles of {size} of {symbol} with the running VWAP; below, value traded and net "
             f"aggressive buying. {moved}; the VWAP is {formats.price(vwap)}."
         ),
-        draw=lambda colours: _draw(colours, rows),
+        draw=lambda colours: _draw(colours, rows, quote),
         frames={_FRAME: rows},
         note=(
             f"{rows.height} candles of {size}: filled where the price fell, hollow where it rose. "
@@ -59,25 +60,25 @@ def chart(statistics: SymbolStatistics) -> Chart:
                 CursorLine("Low", "low"),
                 CursorLine("Close", "close"),
                 CursorLine("VWAP", "vwap", colour="second"),
-                CursorLine("Traded, USDT", "quote_volume", 0),
-                CursorLine("Net flow, USDT", "net_flow", 0, signed=True),
+                CursorLine(f"Traded, {quote}", "quote_volume", 0),
+                CursorLine(f"Net flow, {quote}", "net_flow", 0, signed=True),
                 CursorLine("Trades", "trade_count", 0),
             ],
         ),
     )
 
 
-def _draw(colours: Tokens, rows: pl.DataFrame) -> charts.Drawing:
+def _draw(colours: Tokens, rows: pl.DataFrame, quote: str) -> charts.Drawing:
     return charts.stack(
         [
-            _price(colours, rows),
-            _bars(colours, rows, "quote_volume"),
-            _bars(colours, rows, "net_flow"),
+            _price(colours, rows, quote),
+            _bars(colours, rows, "quote_volume", quote),
+            _bars(colours, rows, "net_flow", quote),
         ]
     )
 
 
-def _price(colours: Tokens, rows: pl.DataFrame) -> charts.Drawing:
+def _price(colours: Tokens, rows: pl.DataFrame, quote: str) -> charts.Drawing:
     data = alt.Chart(alt.NamedData(_FRAME))
     axis = charts.time_x(labels=False)
     low, high = float(rows["low"].min()), float(rows["high"].max())  # type: ignore[arg-type]
@@ -112,18 +113,18 @@ def _price(colours: Tokens, rows: pl.DataFrame) -> charts.Drawing:
             charts.end_label("vwap", "VWAP", colours["second"]),
             *charts.cursor(colours, {"close": colours["ink"]}),
         ],
-        "Price, USDT",
+        f"Price, {quote}",
         220,
     )
 
 
 _PANELS = {
-    "quote_volume": ("Traded, USDT", False, "muted"),
-    "net_flow": ("Net aggressive buying, USDT", True, "first"),
+    "quote_volume": ("Traded", False, "muted"),
+    "net_flow": ("Net aggressive buying", True, "first"),
 }
 
 
-def _bars(colours: Tokens, rows: pl.DataFrame, field: str) -> charts.Drawing:
+def _bars(colours: Tokens, rows: pl.DataFrame, field: str, quote: str) -> charts.Drawing:
     title, labels, colour = _PANELS[field]
     data = alt.Chart(alt.NamedData(_FRAME))
     width = alt.ExprRef(f"max(1, 0.62 * width / {rows.height})")
@@ -134,4 +135,4 @@ def _bars(colours: Tokens, rows: pl.DataFrame, field: str) -> charts.Drawing:
             f"datum.{field} >= 0", alt.value(colours[colour]), alt.value(colours["second"])
         ),
     )
-    return charts.panel([drawn, *charts.cursor(colours, {})], title, 70)
+    return charts.panel([drawn, *charts.cursor(colours, {})], f"{title}, {quote}", 70)

@@ -64,17 +64,25 @@ def _table(statistics: PairStatistics) -> Table:
         token = "first" if leg is legs[0] else "second"
         label = (
             f"{leg.symbol}: value traded in {len(leg.activity)} equal stretches, highest "
-            f"{formats.money(max(leg.activity))}"
+            f"{formats.money(max(leg.activity), formats.quote(leg.symbol))}"
         )
         return tables.bars(leg.activity, token, label)
 
+    def traded(leg: LegStatistics) -> Cell:
+        return formats.money(leg.quote_volume, formats.quote(leg.symbol))
+
+    symbols = [leg.symbol for leg in legs]
     rows = [
         row("Activity", "Trades", each(lambda leg: formats.count(leg.trades))),
-        row("Activity", "Traded", each(lambda leg: formats.money(leg.quote_volume))),
+        row("Activity", "Traded", each(traded)),
         row("Activity", "Buyer-initiated share", each(lambda leg: _share(leg.buy_share))),
         row("Activity", "Bars with a trade", each(lambda leg: formats.count(leg.bars))),
         row("Activity", "Value over the window, own scale", each(activity)),
-        row("Price", "VWAP, USDT", each(lambda leg: _or(leg.vwap, formats.price))),
+        row(
+            "Price",
+            f"VWAP, {formats.quote(*symbols)}",
+            each(lambda leg: _or(leg.vwap, formats.price)),
+        ),
         row(
             "Price",
             "Volatility, annualised",
@@ -82,7 +90,7 @@ def _table(statistics: PairStatistics) -> Table:
         ),
     ]
     if tables_of:
-        rows += warehouse.rows([tables_of["y"], tables_of["x"]], ["y", "x"])
+        rows += warehouse.rows([tables_of["y"], tables_of["x"]], ["y", "x"], symbols)
     return Table(
         key="liquidity-legs",
         caption="Liquidity of each leg",
@@ -94,7 +102,7 @@ def _table(statistics: PairStatistics) -> Table:
         row_notes={
             "Volatility, annualised": "Close to close over the whole window, times the square root "
             "of the bars in 365 days of 24 hours; short windows extrapolate boldly.",
-            **(warehouse.NOTES if tables_of else {}),
+            **(warehouse.notes(symbols) if tables_of else {}),
             "Buyer-initiated share": "Share of base volume in which the buyer was the aggressor.",
         },
     )
@@ -140,7 +148,7 @@ def profile_chart(
         draw=lambda colours: _draw_profile(colours, key, rows, profile, colours[colour]),
         frames={key: rows},
         note=(
-            f"Bins of {profile.bin_size:g} USDT. Full colour and shading: the "
+            f"Bins of {profile.bin_size:g} {formats.quote(symbol)}. Full colour and shading: the "
             f"{formats.percent(profile.value_area_share, 0)} value area, {area}. Line: point of "
             "control."
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import altair as alt
 
@@ -22,7 +22,7 @@ Measure = tuple[str, str, Callable[[LiquidityTables], Cell]]
 """Group, name and value of one line."""
 
 
-def measures() -> list[Measure]:
+def measures(symbols: Sequence[str]) -> list[Measure]:
     """The lines that a table of a date shows, for one symbol or several."""
     return [
         ("Volume by price, whole date", "Point of control", _control),
@@ -35,7 +35,7 @@ def measures() -> list[Measure]:
                 ("Abdi–Ranaldo, 1 min", "abdi_ranaldo"),
             )
         ],
-        ("Impact and flow", "Amihud, bp per million USDT", _proxy("amihud")),
+        ("Impact and flow", _amihud(symbols), _proxy("amihud")),
         ("Impact and flow", "Net aggressive buying, share", _imbalance),
         ("Size and timing of trades", "Median size by hour, base units", _median_size),
         ("Size and timing of trades", "Large trades by hour, share of value", _large_share),
@@ -44,19 +44,27 @@ def measures() -> list[Measure]:
     ]
 
 
-NOTES = {
-    "Value area": "The bins around the point of control that hold at least 70% of the volume.",
-    "Amihud, bp per million USDT": "Mean absolute one-minute return per million traded (2002).",
-    "Large trades by hour, share of value": "Trades of 100,000 USDT or more.",
-    "Median size by hour, base units": "Lowest and highest hour of the date, here and below.",
-}
-"""Footnotes of the lines, by name."""
+def notes(symbols: Sequence[str]) -> dict[str, str]:
+    """Footnotes of the lines, by name."""
+    return {
+        "Value area": "The bins around the point of control that hold dbt’s value_area_share "
+        "of the volume.",
+        _amihud(symbols): "Mean absolute one-minute return per million traded (2002).",
+        "Large trades by hour, share of value": "Worth dbt’s large_trade_quote or more.",
+        "Median size by hour, base units": "Lowest and highest hour of the date, here and below.",
+    }
 
 
-def rows(tables: list[LiquidityTables | Undefined], keys: list[str]) -> list[Row]:
+def _amihud(symbols: Sequence[str]) -> str:
+    return f"Amihud, bp per million {formats.quote(*symbols)}"
+
+
+def rows(
+    tables: Sequence[LiquidityTables | Undefined], keys: Sequence[str], symbols: Sequence[str]
+) -> list[Row]:
     """One row a measure, one column a symbol; where a symbol has no tables, the reason."""
     made: list[Row] = []
-    for group, name, value in measures():
+    for group, name, value in measures(symbols):
         cells = {
             key: table if isinstance(table, Undefined) else value(table)
             for key, table in zip(keys, tables, strict=True)
@@ -137,15 +145,15 @@ def date_table(symbol: str, tables: LiquidityTables) -> Table:
         note="From dbt’s liquidity tables.",
         stub="Measure",
         columns=[Column("value", symbol)],
-        rows=rows([tables], ["value"]),
-        row_notes=NOTES,
+        rows=rows([tables], ["value"], [symbol]),
+        row_notes=notes([symbol]),
     )
 
 
 # --- the hours of a date -------------------------------------------------------------------------
 
 
-def hours_table(tables: LiquidityTables) -> Table:
+def hours_table(symbol: str, tables: LiquidityTables) -> Table:
     """One row an hour: sizes, durations, flow and proxies."""
     hours = tables.hours
     sizes = {
@@ -185,7 +193,9 @@ def hours_table(tables: LiquidityTables) -> Table:
             Column("corwin_schultz", "Corwin–Schultz", spanner="Spread, bp"),
             Column("abdi_ranaldo", "Abdi–Ranaldo", spanner="Spread, bp"),
             Column(
-                "amihud", "Amihud", footnote="Basis points per million USDT traded; Amihud (2002)."
+                "amihud",
+                "Amihud",
+                footnote=f"Basis points per million {formats.quote(symbol)} traded; Amihud (2002).",
             ),
         ],
         rows=rows,
@@ -215,16 +225,16 @@ def season_chart(symbol: str, tables: LiquidityTables) -> Chart | str:
             f"Value traded by hour of the day, mean of {days} dates with the quartiles across "
             f"dates, and this date. {headline}."
         ),
-        draw=_draw_season,
+        draw=lambda colours: _draw_season(colours, formats.quote(symbol)),
         frames={"season": season},
         note=(
             f"Bars: mean of the last {days} dates with trades, of at most {SEASON_DAYS}, this one "
-            "included; lines: quartiles across dates. Points: this date. USDT."
+            f"included; lines: quartiles across dates. Points: this date. {formats.quote(symbol)}."
         ),
     )
 
 
-def _draw_season(colours: Tokens) -> charts.Drawing:
+def _draw_season(colours: Tokens, quote: str) -> charts.Drawing:
     data = alt.Chart(alt.NamedData("season")).transform_calculate(
         end="datum.hour + 0.86", middle="datum.hour + 0.43"
     )
@@ -241,7 +251,7 @@ def _draw_season(colours: Tokens) -> charts.Drawing:
 
     tip = [
         alt.Tooltip("hour:Q", title="Hour, UTC"),
-        alt.Tooltip("mean:Q", title="Mean, USDT", format=",.0f"),
+        alt.Tooltip("mean:Q", title=f"Mean, {quote}", format=",.0f"),
         alt.Tooltip("low:Q", title="Lower quartile", format=",.0f"),
         alt.Tooltip("high:Q", title="Upper quartile", format=",.0f"),
         alt.Tooltip("today:Q", title="This date", format=",.0f"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from reports import formats
 from reports import pair as pair_page
 from reports import quality as quality_page
 from reports import snapshots as snapshots_page
+from reports import symbol as symbol_page
 from reports import universe as universe_page
 from reports.context import Context
 from tests.reports.markets import pair_of_month, symbol_of_month
@@ -77,6 +79,15 @@ def test_a_month_of_hours_is_told_in_hours_and_dates() -> None:
     text = visible(pair_page.render(pair.analyse(pair_of_month(), window=60), CONTEXT))
     assert "100.0% of its 30 dates" in text
     assert "Engle–Granger p &lt; 0.001 and p &lt; 0.001 the other way round" in text
+
+
+def test_amounts_are_in_the_asset_that_the_symbol_is_priced_in() -> None:
+    bars = symbol_of_month()
+    cross = replace(bars, symbol="ETHBTC", frame=bars.frame.with_columns(symbol=pl.lit("ETHBTC")))
+    html = symbol_page.render(symbol.analyse(cross), CONTEXT)
+    assert "USDT" not in html
+    assert "Price, BTC" in html
+    assert "bp per million BTC net" in visible(html)
 
 
 def test_a_universe_of_one_says_so() -> None:
