@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ import duckdb
 
 from quant_pipeline.code_version import code_version
 from quant_pipeline.settings import timeframe_seconds
-from streaming.rest import RestClient, RestError
+from streaming.rest import RestClient, RestError, persist
 from streaming.venues import DecodeError, RestRequest, Venue
 from streaming.venues.binance_history import KLINES_PER_PAGE, Kline, decode_klines, klines
 
@@ -24,8 +23,6 @@ FIELDS: Final = (*PRICES, *VOLUMES, "trade_count")
 _T = TypeVar("_T")
 
 _UNIT = 1e-8  # in which the venue quotes quantities
-_ATTEMPTS: Final = 8
-_FIRST_WAIT_S: Final = 0.25
 
 
 class ReconcileError(RuntimeError):
@@ -182,20 +179,16 @@ async def check_symbols(client: RestClient, venue: Venue, symbols: Sequence[str]
 
 
 async def _ask(client: RestClient, request: RestRequest, decode: Callable[[bytes], _T]) -> _T:
-    """Try again, ever later; a refusal of the venue is waited out by the client's budget."""
-    wait_s = _FIRST_WAIT_S
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return decode(await client.get(request))
-        except (RestError, DecodeError) as error:
-            if attempt == _ATTEMPTS or "HTTP 400" in str(error):
-                raise ReconcileError(
-                    f"the venue does not answer ({error}), and nothing was recorded: see that "
-                    "rest_url can be reached, then run the same command again"
-                ) from error
-            await asyncio.sleep(wait_s)
-            wait_s *= 2
-    raise AssertionError("unreachable")
+    async def fetch() -> _T:
+        return decode(await client.get(request))
+
+    try:
+        return await persist(fetch)
+    except (RestError, DecodeError) as error:
+        raise ReconcileError(
+            f"the venue does not answer ({error}), and nothing was recorded: see that rest_url can "
+            "be reached, then run the same command again"
+        ) from error
 
 
 async def venue_bars(

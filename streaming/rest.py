@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self, TypeVar
 
 import aiohttp
 import structlog
 
 from streaming.budget import WeightBudget
 from streaming.clock import Clock
-from streaming.venues import RestRequest, Venue
+from streaming.venues import DecodeError, RestRequest, Venue
 
 _log = structlog.get_logger("quant.rest")
 
 _TIMEOUT_S = 10.0
+_ATTEMPTS: Final = 8
+_FIRST_WAIT_S: Final = 0.25
+_REFUSED: Final = 400
+
+_T = TypeVar("_T")
 
 
 class RestError(OSError):
@@ -100,3 +106,24 @@ class RestClient:
         if signal.is_refusal:
             self.budget.refuse(signal.retry_after_s, now_s)
             _log.warning("rest_refused", status=status, retry_after_s=signal.retry_after_s)
+
+
+async def persist(fetch: Callable[[], Awaitable[_T]]) -> _T:
+    """Ask again, ever later, until there is an answer; that the request is wrong (400) is one.
+
+    Going too fast is waited out by the client's budget.
+
+    Raises:
+        RestError, DecodeError: as at the last attempt.
+    """
+    wait_s = _FIRST_WAIT_S
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return await fetch()
+        except (RestError, DecodeError) as error:
+            is_refused = isinstance(error, RestError) and error.status == _REFUSED
+            if attempt == _ATTEMPTS or is_refused:
+                raise
+            await asyncio.sleep(wait_s)
+            wait_s *= 2
+    raise AssertionError("unreachable")

@@ -15,7 +15,7 @@ import polars as pl
 from quant_pipeline.backfill.landing import Lander, Source
 from quant_pipeline.backfill.missing import Ids, archived_between, missing_ids, resolve_gaps
 from quant_pipeline.backfill.rejects import RejectLog
-from streaming.rest import RestClient, RestError
+from streaming.rest import RestClient, RestError, persist
 from streaming.venues import DecodeError, RestRequest, RestTrade, Venue
 from streaming.venues.binance import to_microseconds
 from streaming.venues.binance_history import decode_aggregates, first_aggregate, newest_trades
@@ -23,7 +23,6 @@ from streaming.venues.binance_history import decode_aggregates, first_aggregate,
 _T = TypeVar("_T")
 
 _COMMIT_TRADES: Final = 20_000
-_ATTEMPTS: Final = 8
 _EMPTY_PAGES: Final = 4
 _FIRST_WAIT_S: Final = 0.25
 _HOLE_PROOF_AFTER_S: Final = 1.0
@@ -236,21 +235,13 @@ class RestBackfill:
         return await self._persist(lambda: self._client.get(request))
 
     async def _persist(self, fetch: Callable[[], Awaitable[_T]]) -> _T:
-        """Try again, ever later; a refusal of the venue is waited out by the client's budget."""
-        wait_s = _FIRST_WAIT_S
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return await fetch()
-            except (RestError, DecodeError) as error:
-                is_refused = isinstance(error, RestError) and error.status == 400
-                if attempt == _ATTEMPTS or is_refused:
-                    raise BackfillError(
-                        f"the venue does not answer ({error}); what was landed so far stays: "
-                        "run the same command again to go on"
-                    ) from error
-                await asyncio.sleep(wait_s)
-                wait_s *= 2
-        raise AssertionError("unreachable")
+        try:
+            return await persist(fetch)
+        except (RestError, DecodeError) as error:
+            raise BackfillError(
+                f"the venue does not answer ({error}); what was landed so far stays: "
+                "run the same command again to go on"
+            ) from error
 
 
 def _frame(symbol: str, trades: Sequence[RestTrade]) -> pl.DataFrame:

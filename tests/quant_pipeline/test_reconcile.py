@@ -20,6 +20,7 @@ from quant_pipeline.cli import app
 from quant_pipeline.reconcile import Bar, compare
 from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
+from streaming import rest
 from streaming.exchange import recording
 from streaming.exchange.server import ALL_TRADES, LocalExchange
 from streaming.rest import RestClient, RestError
@@ -112,7 +113,7 @@ def test_comparing_nothing_is_an_error_in_words_and_is_not_recorded(
 
     monkeypatch.setenv("QUANT_HOME", str(settings.home))
     monkeypatch.setenv("QUANT_CATALOG_DSN", str(settings.catalog_dsn))
-    monkeypatch.setattr(reconcile, "_FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(rest, "_FIRST_WAIT_S", 0.001)
     try:
         with exchange_in_a_thread() as address:
             monkeypatch.setenv("QUANT_REST_URL", address)
@@ -145,7 +146,7 @@ def test_venue_is_asked_again_before_it_is_given_up(monkeypatch: pytest.MonkeyPa
                 raise RestError(f"{request}: HTTP 503")
             return b"[]"
 
-    monkeypatch.setattr(reconcile, "_FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(rest, "_FIRST_WAIT_S", 0.001)
     client = Flaky()
     end = MIDNIGHT + timedelta(minutes=5)
     bars = reconcile.venue_bars(cast(RestClient, client), "BTCUSDT", "1m", MIDNIGHT, end)
