@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from quant_pipeline import settings as settings_module
 from quant_pipeline.commands.console import console, messages
@@ -91,9 +92,9 @@ def _table(rows: pl.DataFrame) -> Table:
         table.add_row(
             f"{row['raised_at']:%Y-%m-%d %H:%M:%S}",
             "open" if row["cleared_at"] is None else f"{row['cleared_at']:%Y-%m-%d %H:%M:%S}",
-            f"[{_COLOURS[severity]}]{severity}[/]",
+            Text(severity, style=_COLOURS[severity]),
             row["rule"],
-            row["message"].replace("[", "\\["),
+            row["message"],
             ", ".join(state for state in sent if state),
         )
     return table

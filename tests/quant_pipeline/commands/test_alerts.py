@@ -56,16 +56,17 @@ def test_alerts_are_listed_and_found_by_age(
 ) -> None:
     use(settings)
     now = datetime.now(UTC).replace(tzinfo=None)
-    for job, value in (("bars", 1.0), ("snapshots", 1.0), ("bars", 0.0)):
+    for job, value in (("bars", 1.0), ("snapshots[1]", 1.0), ("bars", 0.0)):
         evaluate(settings, now=now, also=[Observation("failed_run", job, value, now)])
     listed = json.loads(runner.invoke(app, ["alerts", "--format", "json"]).stdout)
-    assert {row["subject"] for row in listed} == {"bars", "snapshots"}
+    assert {row["subject"] for row in listed} == {"bars", "snapshots[1]"}
     is_open = json.loads(runner.invoke(app, ["alerts", "--open", "--format", "json"]).stdout)
-    assert [row["subject"] for row in is_open] == ["snapshots"]
+    assert [row["subject"] for row in is_open] == ["snapshots[1]"]
     shown = runner.invoke(app, ["alerts", "--open"], env={"COLUMNS": "200"}).stdout
-    assert "snapshots: the run failed" in shown
+    assert "snapshots[1]: the run failed" in shown
+    assert " critical " in shown
     future = runner.invoke(app, ["alerts", "--since", "2099-01-01", "--format", "json"])
-    assert [row["subject"] for row in json.loads(future.stdout)] == ["snapshots"]  # still open
+    assert [row["subject"] for row in json.loads(future.stdout)] == ["snapshots[1]"]  # still open
 
 
 def test_a_test_message_says_which_address_took_it(
