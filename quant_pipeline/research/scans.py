@@ -107,14 +107,17 @@ def replace(
 def latest(
     connection: duckdb.DuckDBPyConnection, *, venue: str, pair: Pair, snapshot: int
 ) -> PairInScan | Undefined:
-    """The latest scan with this pair, of those that the lake held at `snapshot`."""
+    """The scan of the latest date with this pair, of those that the lake held at `snapshot`.
+
+    A scan of an older date that is made later, in a backfill of Dagster's, is not the latest one.
+    """
     try:
         rows = connection.execute(
             "select taken_at, day, days, timeframe, bars, symbols, tests, lake_snapshot,"
             " y, pvalue, qvalue, qvalue_by, status from lake.analytics.universe_scans"
             " where venue = $venue and snapshot_id <= $snapshot"
             " and ((y = $y and x = $x) or (y = $x and x = $y))"
-            " qualify taken_at = max(taken_at) over ()",
+            " qualify (day, taken_at) = max((day, taken_at)) over ()",
             {"venue": venue, "snapshot": snapshot, "y": pair.y, "x": pair.x},
         ).fetchall()
     except duckdb.CatalogException:

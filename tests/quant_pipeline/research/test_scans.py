@@ -16,13 +16,13 @@ DAY = dt.date(2024, 8, 8)
 TAKEN = dt.datetime(2024, 8, 9, 1)  # noqa: DTZ001 - the lake's times are naive UTC
 
 
-def market(seed: int) -> universe.UniverseStatistics:
+def market(seed: int, day: dt.date = DAY) -> universe.UniverseStatistics:
     rng = np.random.default_rng(seed)
     n = 300
     first = np.cumsum(rng.normal(0, 1e-3, n))
     levels = {"AAA": first, "BBB": first + rng.normal(0, 1e-3, n), "FLAT": np.zeros(n)}
     clock = pl.Series(
-        [dt.datetime.combine(DAY, dt.time()) + dt.timedelta(minutes=i) for i in range(n)],
+        [dt.datetime.combine(day, dt.time()) + dt.timedelta(minutes=i) for i in range(n)],
         dtype=pl.Datetime("us"),
     )
     bars = pl.concat(
@@ -38,7 +38,7 @@ def market(seed: int) -> universe.UniverseStatistics:
         for name, level in levels.items()
     )
     return universe.analyse(
-        universe.arrange(bars, venue="binance", day=DAY, days=1, timeframe="1m", snapshot=4)
+        universe.arrange(bars, venue="binance", day=day, days=1, timeframe="1m", snapshot=4)
     )
 
 
@@ -57,6 +57,8 @@ def test_the_latest_scan_of_a_pair_is_read_back_as_it_was_then(settings: Setting
         assert scans.record(connection, old, taken_at=TAKEN) == 6
         between = lake.current_snapshot(connection)
         scans.record(connection, new, taken_at=TAKEN + dt.timedelta(days=1))
+        older = market(3, DAY - dt.timedelta(days=1))
+        scans.record(connection, older, taken_at=TAKEN + dt.timedelta(days=2))
 
         for statistics, found in ((new, latest(pair)), (old, latest(pair, between))):
             assert isinstance(found, scans.PairInScan)
