@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
@@ -156,8 +157,14 @@ class ResidentDbt:
         if lake.newest_commit(lake.ensure(self._settings), "bars", "ohlc_1s") is None:
             return  # nothing was published yet
         try:
-            self.invoke(*arguments)
-        except DbtError as error:  # perhaps the reason for the rebuild
+            with lake.connect(read_only=True, settings=self._settings) as connection:
+                row = connection.execute(
+                    "select max(snapshot_id) > (select max(src_snapshot) from bars.ohlc_1s)"
+                    " from raw.ticks"
+                ).fetchone()
+            if row != (False,):  # something has landed since
+                self.invoke(*arguments)
+        except (DbtError, duckdb.Error) as error:  # perhaps the reason for the rebuild
             _log.warning("final bars that the rebuild changes are not recorded: %s", error)
 
     def invoke(self, *arguments: str) -> Run:
