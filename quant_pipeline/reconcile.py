@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Final, TypeVar
 
 import duckdb
@@ -13,7 +12,7 @@ import duckdb
 from quant_pipeline.code_version import code_version
 from quant_pipeline.settings import timeframe_seconds
 from streaming.rest import RestClient, RestError, persist
-from streaming.venues import DecodeError, RestRequest, Venue
+from streaming.venues import DecodeError, RestRequest, Venue, first_unlisted
 from streaming.venues.binance_history import KLINES_PER_PAGE, Kline, decode_klines, klines
 
 PRICES: Final = ("open", "high", "low", "close")
@@ -171,11 +170,9 @@ async def check_symbols(client: RestClient, venue: Venue, symbols: Sequence[str]
     info = await _ask(client, venue.info(), venue.decode_info)
     if info.weight_per_minute is not None:
         client.budget.configure(info.weight_per_minute)
-    for symbol in symbols:
-        if symbol not in info.symbols:
-            close = get_close_matches(symbol, info.symbols, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ReconcileError(f"{venue.name} does not trade {symbol!r}{hint}")
+    if found := first_unlisted(symbols, info.symbols):
+        symbol, hint = found
+        raise ReconcileError(f"{venue.name} does not trade {symbol!r}{hint}")
 
 
 async def _ask(client: RestClient, request: RestRequest, decode: Callable[[bytes], _T]) -> _T:

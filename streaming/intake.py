@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from struct import Struct
 
 import numpy as np
@@ -20,6 +19,7 @@ from streaming.venues import (
     Frame,
     RestTrade,
     Venue,
+    first_unlisted,
 )
 
 
@@ -227,9 +227,6 @@ class Intake:
 
 def check_listed(symbols: Iterable[str], listed: Iterable[str], venue: str) -> None:
     """Raise ValueError, with a suggestion, if the venue does not list one of `symbols`."""
-    known = set(listed)
-    for symbol in symbols:
-        if symbol not in known:
-            close = get_close_matches(symbol, known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"symbol {symbol!r} is not in {venue}'s exchangeInfo{hint}")
+    if found := first_unlisted(symbols, listed):
+        symbol, hint = found
+        raise ValueError(f"symbol {symbol!r} is not in {venue}'s exchangeInfo{hint}")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 
 from quant_pipeline import lake
-
-_ALL_TIME: Final = (datetime(1970, 1, 2), datetime(9999, 12, 30))  # noqa: DTZ001 - with a margin
 
 
 class Ids(NamedTuple):
@@ -29,22 +27,28 @@ def missing_ids(
     venue: str,
     symbol: str,
     wanted: Ids,
-    start: datetime,
-    end: datetime,
+    start: datetime | None = None,
+    end: datetime | None = None,
 ) -> list[Ids]:
     """Ids of `wanted` that are neither in `raw.ticks` nor known to be the venue's own holes.
 
     Args:
         wanted: the ids of the trades in [start, end).
-        start, end: UTC without zone: only the files of those days are read.
+        start, end: UTC without zone: only the files of those days are read; None: all.
     """
     margin = timedelta(seconds=1)
+    times: dict[str, datetime] = {}
+    if start is not None:
+        times["start"] = start - margin
+    if end is not None:
+        times["end"] = end + margin
+    bounds = {"start": "and ts >= $start", "end": "and ts <= $end"}
     rows = connection.execute(
-        """
+        f"""
         with known as (
             select trade_id as first_id, trade_id as last_id from raw.ticks
             where venue = $venue and symbol = $symbol and trade_id between $first and $last
-                and ts between $start and $end
+                {" ".join(bounds[name] for name in times)}
             union all
             select first_id, last_id from raw.capture_gaps
             where venue = $venue and symbol = $symbol and status = 'venue_hole'
@@ -68,8 +72,7 @@ def missing_ids(
             "symbol": symbol,
             "first": wanted.first,
             "last": wanted.last,
-            "start": start - margin,
-            "end": end + margin,
+            **times,
         },
     ).fetchall()
     return [Ids(*row) for row in rows]
@@ -115,7 +118,7 @@ def resolve_gaps(
             beyond = [
                 part
                 for outside in _without(gap, [wanted])
-                for part in missing_ids(connection, venue, symbol, outside, *_ALL_TIME)
+                for part in missing_ids(connection, venue, symbol, outside)
             ]
             if beyond:
                 continue

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Final, TypeVar
 
 import duckdb
@@ -16,7 +15,7 @@ from quant_pipeline.backfill.landing import Lander, Source
 from quant_pipeline.backfill.missing import Ids, archived_between, missing_ids, resolve_gaps
 from quant_pipeline.backfill.rejects import RejectLog
 from streaming.rest import RestClient, RestError, persist
-from streaming.venues import DecodeError, RestRequest, RestTrade, Venue
+from streaming.venues import DecodeError, RestRequest, RestTrade, Venue, first_unlisted
 from streaming.venues.binance import to_microseconds
 from streaming.venues.binance_history import decode_aggregates, first_aggregate, newest_trades
 
@@ -101,11 +100,9 @@ class RestBackfill:
         info = self._venue.decode_info(body)
         if info.weight_per_minute is not None:
             self._client.budget.configure(info.weight_per_minute)
-        for symbol in symbols:
-            if symbol not in info.symbols:
-                close = get_close_matches(symbol, info.symbols, n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise BackfillError(f"{self._venue.name} does not trade {symbol!r}{hint}")
+        if found := first_unlisted(symbols, info.symbols):
+            symbol, hint = found
+            raise BackfillError(f"{self._venue.name} does not trade {symbol!r}{hint}")
 
     async def fetch(self, symbol: str, start: datetime, end: datetime) -> RangeReport:
         """Land every trade of [start, end) that the lake lacks.

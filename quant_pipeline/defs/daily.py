@@ -13,9 +13,9 @@ from quant_pipeline.defs.metadata import (
     changed_parameters,
     latest,
     numeric,
-    observation,
     preview,
     report_metadata,
+    results,
 )
 from quant_pipeline.defs.pairs import ANALYTICS_POOL, REPORT_KEY
 from quant_pipeline.defs.partitions import days
@@ -118,13 +118,7 @@ def _universe(settings: Settings) -> dg.AssetsDefinition:
         if UNIVERSE_KEY in selected:
             published = page.publish(statistics, lake.settings, parameters=changed)
             found[UNIVERSE_KEY] = report_metadata(published) | figures
-        for key, metadata in found.items():
-            if key not in selected:
-                continue
-            if changed:
-                context.log_event(observation(context, key, changed, metadata))
-            else:
-                yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        yield from results(context, found, changed)
 
     return universe_scan_and_report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -38,7 +38,7 @@ def preview(published: Published) -> dict[str, Any]:
     return {"preview": dg.MetadataValue.md(f"![preview]({published.preview_url})")}
 
 
-def observation(
+def _observation(
     context: dg.AssetExecutionContext,
     key: dg.AssetKey,
     changed: Mapping[str, Any],
@@ -50,6 +50,21 @@ def observation(
         partition=context.partition_key if context.has_partition_key else None,
         metadata={"parameters": dg.MetadataValue.json(dict(changed)), **metadata},
     )
+
+
+def results(
+    context: dg.AssetExecutionContext,
+    found: Mapping[dg.AssetKey, Mapping[str, Any]],
+    changed: Mapping[str, Any],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """What was found, of the assets that were asked for: observed if parameters were `changed`."""
+    for key, metadata in found.items():
+        if key not in context.selected_asset_keys:
+            continue
+        if changed:
+            context.log_event(_observation(context, key, changed, metadata))
+        else:
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
 
 
 def changed_parameters(config: dg.Config) -> dict[str, Any]:

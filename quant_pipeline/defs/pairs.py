@@ -15,8 +15,8 @@ from quant_pipeline.defs.metadata import (
     changed_parameters,
     latest,
     numeric,
-    observation,
     report_metadata,
+    results,
 )
 from quant_pipeline.defs.partitions import PairDay, pair_days
 from quant_pipeline.defs.resources import Lake
@@ -86,13 +86,7 @@ def assets(settings: Settings) -> dg.AssetsDefinition:
         if REPORT_KEY in selected:
             published = pair_report.publish(statistics, lake.settings, parameters=changed)
             found[REPORT_KEY] = report_metadata(published) | figures
-        for key, metadata in found.items():
-            if key not in selected:
-                continue
-            if changed:
-                context.log_event(observation(context, key, changed, metadata))
-            else:
-                yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        yield from results(context, found, changed)
 
     return pair_statistics_and_report
 

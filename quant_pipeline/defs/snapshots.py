@@ -10,7 +10,7 @@ import duckdb
 from pydantic import Field
 
 from quant_pipeline.code_version import code_version
-from quant_pipeline.defs.metadata import changed_parameters, observation
+from quant_pipeline.defs.metadata import changed_parameters, results
 from quant_pipeline.defs.pairs import ANALYTICS_POOL
 from quant_pipeline.defs.resources import Lake
 from quant_pipeline.schema import PARAMETERS
@@ -97,13 +97,8 @@ def assets(settings: Settings) -> dg.AssetsDefinition:
                     continue
                 for key, metadata in append(connection, window, now=now).items():
                     figures[key] |= metadata
-        for key, metadata in figures.items():
-            if not metadata:
-                continue
-            if changed:  # the rows carry their parameters
-                context.log_event(observation(context, key, changed, metadata))
-            else:
-                yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        found = {key: metadata for key, metadata in figures.items() if metadata}
+        yield from results(context, found, changed)
 
     return periodic_snapshots
 

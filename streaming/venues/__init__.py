@@ -7,8 +7,9 @@ one file that satisfies `Venue` and name it in `by_name`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Protocol
 
 import msgspec
@@ -163,6 +164,16 @@ class Venue(Protocol):
 
     def rate_signal(self, status: int, headers: Mapping[str, str]) -> RateSignal:
         """Read the budget from an answer's status and headers (names in lower case)."""
+
+
+def first_unlisted(symbols: Iterable[str], listed: Iterable[str]) -> tuple[str, str] | None:
+    """The first of `symbols` that is not listed, and a suggestion for a message (or nothing)."""
+    known = set(listed)
+    for symbol in symbols:
+        if symbol not in known:
+            close = get_close_matches(symbol, known, n=1)
+            return symbol, f"; did you mean {close[0]!r}?" if close else ""
+    return None
 
 
 def by_name(name: str) -> Venue:
