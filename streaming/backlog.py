@@ -35,6 +35,7 @@ _Answer = TypeVar("_Answer")
 _RETRY_S = (0.2, 0.5, 1.0, 2.0)
 _SPOOL_AFTER_FAILING_S = 2.0
 _LAST_CALL_S = 2.0
+_HANGS_AFTER_S = 10.0  # far above a commit on a busy machine
 
 
 SPOOL_DAMAGED = "spool damaged"
@@ -89,6 +90,7 @@ class Backlog:
         )
         self._fit_cause = "restart"
         self._committing: _Entry | None = None
+        self._committing_since = 0.0
         self._changed = asyncio.Event()
         self._empty = asyncio.Event()
         if not self._entries:
@@ -119,8 +121,17 @@ class Backlog:
 
     @property
     def failing_s(self) -> float:
-        """Seconds for which no commit has succeeded although one was tried; 0 when all is well."""
-        return 0.0 if self.failing_since is None else self._clock.steady_s() - self.failing_since
+        """Seconds for which commits have failed, or one has hung; 0 when all is well."""
+        now_s = self._clock.steady_s()
+        if self.failing_since is not None:
+            return now_s - self.failing_since
+        taken_s = 0.0 if self._committing is None else now_s - self._committing_since
+        return taken_s if taken_s > _HANGS_AFTER_S else 0.0
+
+    @property
+    def failing_why(self) -> str:
+        """What the lake said last, while `failing_s` is not 0."""
+        return self.last_error or "the lake does not answer"
 
     def put(self, batch: Batch, *, is_blind: bool = False) -> None:
         """Queue a batch; returns at once.
@@ -220,7 +231,7 @@ class Backlog:
     async def _commit(self, entry: _Entry) -> None:
         loop = asyncio.get_running_loop()
         self._committing = entry
-        started = self._clock.steady_s()
+        self._committing_since = started = self._clock.steady_s()
         try:
             batch = entry.batch
             if batch is None:

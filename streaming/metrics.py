@@ -120,7 +120,9 @@ class WorkerMetrics(Collector):
         )
         yield GaugeMetricFamily("quant_spool_files", "Spooled batches", value=backlog.spooled_files)
         yield GaugeMetricFamily(
-            "quant_lake_failing_seconds", "Seconds since commits fail", value=backlog.failing_s
+            "quant_lake_failing_seconds",
+            "Seconds since commits fail, or one hangs",
+            value=backlog.failing_s,
         )
         yield GaugeMetricFamily(
             "quant_reading_paused",
@@ -154,7 +156,9 @@ def problems(worker: Worker) -> list[str]:
     if backlog.alarm is not None:
         found.append(backlog.alarm)
     if backlog.failing_s > _UNHEALTHY_COMMIT_S:
-        found.append(f"no commit has succeeded for {backlog.failing_s:.0f} s: {backlog.last_error}")
+        found.append(
+            f"no commit has succeeded for {backlog.failing_s:.0f} s: {backlog.failing_why}"
+        )
     if not worker.flow.is_open.is_set():
         found.append("sockets are not read: memory is full")
     found += [

@@ -17,7 +17,7 @@ from test_landing import SEALED_US, batch
 
 from streaming.backlog import SPOOL_DAMAGED, Backlog
 from streaming.batch import Batch
-from streaming.clock import SystemClock
+from streaming.clock import Clock, SystemClock
 from streaming.fit import Fitted
 from streaming.gaps import GapChanges, GapRow
 from streaming.landing import Landing
@@ -59,6 +59,15 @@ class GatedLanding(Landing):
         pass
 
 
+class SteppedClock(SystemClock):
+    """The machine's, some seconds ahead."""
+
+    ahead_s = 0.0
+
+    def steady_s(self) -> float:
+        return super().steady_s() + self.ahead_s
+
+
 @asynccontextmanager
 async def backlog_of(
     landing: Landing,
@@ -67,11 +76,12 @@ async def backlog_of(
     spool_above_rows: int = 10**6,
     max_bytes: int = 10**9,
     on_declared: Callable[[tuple[GapRow, ...]], None] = lambda _rows: None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Backlog]:
     backlog = Backlog(
         landing,
         Spool(folder, max_bytes),
-        SystemClock(),
+        clock or SystemClock(),
         spool_above_rows=spool_above_rows,
         on_declared=on_declared,
     )
@@ -144,6 +154,27 @@ async def test_a_commit_that_hangs_does_not_hold_the_others_in_memory(tmp_path: 
         landing.hangs.set()
         assert await backlog.drained(30)
     assert landing.landed == list(range(10))
+
+
+async def test_a_commit_that_hangs_counts_as_failing_and_the_others_go_to_disk(
+    tmp_path: Path,
+) -> None:
+    landing, clock = GatedLanding(), SteppedClock()
+    landing.hangs.clear()
+    async with backlog_of(landing, tmp_path, clock=clock) as backlog:
+        for sequence in range(3):
+            backlog.put(batch(sequence))
+        await until(lambda: landing.calls == 1)
+        clock.ahead_s = 9.0
+        assert backlog.failing_s == 0, "a commit may take its time"
+        clock.ahead_s = 60.0
+        assert 60 <= backlog.failing_s < 90
+        assert backlog.failing_why == "the lake does not answer"
+        await until(lambda: backlog.spooled_files == 2)
+        landing.hangs.set()
+        assert await backlog.drained(30)
+        assert backlog.failing_s == 0
+    assert landing.landed == [0, 1, 2]
 
 
 async def test_a_commit_that_hangs_at_the_end_is_left_hanging_and_counts_once(
