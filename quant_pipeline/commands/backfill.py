@@ -89,6 +89,14 @@ def backfill(
     if files and (start or end):
         raise ValueError("give either files or --from and --to, not both")
     if start is not None:
+        for option, is_given in {
+            "--kind": kind,
+            "--map": columns,
+            "--require-checksum": require_checksum,
+            "--again": again,
+        }.items():
+            if is_given:
+                raise ValueError(f"{option} is for files; leave it out with --from")
         symbols = [settings_module.check_symbol(symbol)] if symbol else list(settings.symbols)
         _show_ranges(
             asyncio.run(_backfill_ranges(settings, symbols, (start, end or _utc_now()), log_path)),
@@ -123,7 +131,7 @@ def _backfill_files(
     total = sum(text_bytes(path) for path in paths if path.is_file())
     with (
         lake.connect(settings=settings) as connection,
-        _only_one(settings),
+        exclusively(settings),
         RejectLog(log_path) as log,
         _progress() as progress,
     ):
@@ -200,7 +208,7 @@ async def _backfill_ranges(
     venue = by_name(settings.venue)
     with (
         lake.connect(settings=settings) as connection,
-        _only_one(settings),
+        exclusively(settings),
         RejectLog(log_path) as log,
         _progress() as progress,
     ):
@@ -263,7 +271,7 @@ def rest_client(settings: Settings, venue: Venue) -> RestClient:
 
 
 @contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
+def exclusively(settings: Settings) -> Iterator[None]:
     """Wait, and say so, until no other process adds past trades or takes any away."""
     dsn = catalog.ensure(settings)
     with ExitStack() as stack:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from quant_pipeline import catalog, lake
+from quant_pipeline import lake
 from quant_pipeline import settings as settings_module
 from quant_pipeline.commands import backfill, reconcile
 from quant_pipeline.commands.console import console, messages
@@ -38,7 +38,9 @@ def maintain(
     every: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Stay, and repeat after so many seconds; 0: maintenance_interval_s."
+            min=0,
+            max=604_800,
+            help="Stay, and repeat after so many seconds; 0: maintenance_interval_s.",
         ),
     ] = None,
 ) -> None:
@@ -78,7 +80,7 @@ def restore(
     settings = settings_module.get()
     with (
         lake.connect(settings=settings) as connection,
-        catalog.advisory_lock(catalog.ensure(settings), "backfill"),
+        backfill.exclusively(settings),
     ):
         ticks = retention.restore(connection, day.date())
     console.print(f"{ticks:,} ticks of {day:%Y-%m-%d} are in the lake again", highlight=False)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -18,6 +21,7 @@ from quant_pipeline.settings import Settings
 
 Quant = Callable[..., tuple[int, str]]
 
+_WAITING = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
 LINE = "{id},61837.63,0.02,1236.7526,{time},True,True\n"
 
 # Another process that lands the same trades, twenty a commit, as the live worker would.
@@ -107,6 +111,8 @@ def test_backfill_beside_a_writer_of_the_same_trades_loses_and_invents_nothing(
         (("--from", "2024-08-09", "--to", "2024-08-08"), "is not after --from"),
         (("--from", "2024-08-09", "--symbol", "btc-usdt"), "did you mean 'BTCUSDT'"),
         (("--files", "x.csv", "--map", "cost=px"), "is not one of trade_id"),
+        (("--from", "2024-08-08", "--map", "price=px"), "--map is for files"),
+        (("--from", "2024-08-08", "--again"), "--again is for files"),
     ],
 )
 def test_backfill_says_what_is_wrong_with_its_options(
@@ -184,6 +190,23 @@ def test_restore_of_a_day_that_is_not_archived_is_an_error(quant: Quant) -> None
     assert "day 2024-08-08 is not archived" in output
 
 
-def test_maintenance_cannot_be_repeated_without_a_pause() -> None:
-    result = CliRunner().invoke(app, ["maintain", "--every", "-1"])
+def test_restore_says_what_it_waits_for(quant: Quant, settings: Settings) -> None:
+    dsn = catalog.ensure(settings)
+    with ThreadPoolExecutor(1) as pool:
+        with catalog.advisory_lock(dsn, "backfill"), psycopg.connect(dsn, autocommit=True) as ours:
+            answer = pool.submit(quant, "restore", "2024-08-08")
+            deadline = time.monotonic() + 60
+            while ours.execute(_WAITING).fetchone() == (0,) and not answer.done():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        code, output = answer.result(60)
+    assert "waiting for another backfill, restore or retention to end" in output
+    assert "day 2024-08-08 is not archived" in output
+    assert code == 1
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])
+def test_maintenance_cannot_be_repeated_after_what_is_no_time(seconds: str) -> None:
+    result = CliRunner().invoke(app, ["maintain", "--every", seconds])
     assert result.exit_code == 2
+    assert "--every" in result.output
