@@ -61,9 +61,9 @@
     symbol,
     bucket,
     bin_index,
-    bin_width,
-    bin_index * bin_width as bin_low,
-    (bin_index + 1) * bin_width as bin_high,
+    {{ price_bin_width('bin_index') }} as bin_width,
+    {{ price_bin_low('bin_index') }} as bin_low,
+    {{ price_bin_low('(bin_index + 1)') }} as bin_high,
     volume,
     buy_volume,
     volume - buy_volume as sell_volume,
@@ -74,13 +74,59 @@
 {%- endmacro %}
 
 
-{# The width of a symbol's price bins, in quote currency: ticks per bin times the tick size. #}
-{% macro price_bin_width() -%}
-    {%- set bins = var('price_bins') -%}
+{#
+  The number of the bin that `price` is in. Numbers grow with the price, and bins side by side have
+  numbers side by side.
+
+  A symbol in `price_bins` has bins of one width: ticks per bin times the tick size. Any other has
+  bins as wide as a thousandth of its price's power of ten, 10 from 10,000 and 0.0001 from 0.1 on, so
+  9,000 for each power. A price decides alone which is its bin, whatever came before or arrives later.
+#}
+{% macro price_bin(price) -%}
     case symbol
-        {%- for symbol, rule in bins.items() %}
-        when '{{ symbol }}' then cast({{ rule.ticks_per_bin }} * {{ rule.tick_size }} as double)
+        {%- for symbol in var('price_bins') %}
+        -- The quotient is rounded first: 0.3 / 0.1 is 2.9999999999999996.
+        when '{{ symbol }}' then floor(round({{ price }} / {{ _ticks_wide(symbol) }}, 6))
         {%- endfor %}
-        else cast({{ bins.default.ticks_per_bin }} * {{ bins.default.tick_size }} as double)
+        else
+            floor(round({{ price }} / pow(10, floor(log10({{ price }})) - 3), 6))
+            + 9000 * floor(log10({{ price }}))
     end
+{%- endmacro %}
+
+
+{# The lower end of a bin, which belongs to it. #}
+{% macro price_bin_low(bin) -%}
+    {%- set magnitude = _magnitude(bin) -%}
+    {%- set step = "(" ~ bin ~ " - 9000 * " ~ magnitude ~ ")" -%}
+    case
+        {%- for symbol in var('price_bins') %}
+        when symbol = '{{ symbol }}' then {{ bin }} * {{ _ticks_wide(symbol) }}
+        {%- endfor %}
+        -- Divided where it can be: 1234 / 1e5 is 0.01234, 1234 * 1e-5 is not.
+        when {{ magnitude }} < 3 then {{ step }} / pow(10, 3 - {{ magnitude }})
+        else {{ step }} * pow(10, {{ magnitude }} - 3)
+    end
+{%- endmacro %}
+
+
+{% macro price_bin_width(bin) -%}
+    case symbol
+        {%- for symbol in var('price_bins') %}
+        when '{{ symbol }}' then {{ _ticks_wide(symbol) }}
+        {%- endfor %}
+        else pow(10, {{ _magnitude(bin) }} - 3)
+    end
+{%- endmacro %}
+
+
+{# The power of ten that the prices of a bin start from, of a symbol without bins of its own. #}
+{% macro _magnitude(bin) -%}
+    floor(({{ bin }} - 1000) / 9000)
+{%- endmacro %}
+
+
+{% macro _ticks_wide(symbol) -%}
+    {%- set rule = var('price_bins')[symbol] -%}
+    cast({{ rule.ticks_per_bin }} * {{ rule.tick_size }} as double)
 {%- endmacro %}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,7 @@ from quant_pipeline.settings import Settings
 from tests.dbt_project.polars_bars import bars
 from tests.dbt_project.warehouse import read
 
-BIN_WIDTHS = {"BTCUSDT": 10.0, "ETHUSDT": 1.0}
-DEFAULT_BIN_WIDTH = 1.0
+BIN_WIDTHS = {"BTCUSDT": Decimal(10), "ETHUSDT": Decimal(1)}
 
 
 def assert_liquidity_equals_the_formulas(settings: Settings, trades: pl.DataFrame) -> None:
@@ -58,13 +58,12 @@ def _check_profiles(settings: Settings, trades: pl.DataFrame) -> None:
         profiles = 0
         for symbol, bucket, group in _groups(trades, length):
             profiles += 1
-            width = BIN_WIDTHS.get(symbol, DEFAULT_BIN_WIDTH)
             volume: Counter[int] = Counter()
             bought: Counter[int] = Counter()
             for price, quantity, maker in group.select(
                 "price", "quantity", "is_buyer_maker"
             ).iter_rows():
-                place = int(round(price * 100) // round(width * 100))
+                place = _price_bin(symbol, price)
                 volume[place] += round(quantity * 10**8)
                 bought[place] += 0 if maker else round(quantity * 10**8)
             control, area = _value_area(volume, 0.7)
@@ -72,6 +71,8 @@ def _check_profiles(settings: Settings, trades: pl.DataFrame) -> None:
             assert rows["bin_index"].to_list() == sorted(volume)
             for row in rows.iter_rows(named=True):
                 place = row["bin_index"]
+                assert row["bin_low"] == _bin_low(symbol, place)
+                assert row["bin_high"] == _bin_low(symbol, place + 1)
                 assert row["volume"] == volume[place] / 10**8
                 assert row["buy_volume"] == bought[place] / 10**8
                 assert row["is_point_of_control"] == (place == control)
@@ -80,10 +81,26 @@ def _check_profiles(settings: Settings, trades: pl.DataFrame) -> None:
                 pl.col("symbol") == symbol, pl.col("bucket") == bucket
             ).to_dicts()
             traded = [place for place in area if volume[place]]
-            assert area_row["point_of_control_low"] == control * width
-            assert area_row["value_area_low"] == min(traded) * width
-            assert area_row["value_area_high"] == (max(traded) + 1) * width
+            assert area_row["point_of_control_low"] == _bin_low(symbol, control)
+            assert area_row["value_area_low"] == _bin_low(symbol, min(traded))
+            assert area_row["value_area_high"] == _bin_low(symbol, max(traded) + 1)
         assert actual.select("symbol", "bucket").n_unique() == profiles
+
+
+def _price_bin(symbol: str, price: float) -> int:
+    """In decimals: of the configured width, or the first four digits after all smaller numbers."""
+    exact = Decimal(repr(price))
+    if symbol in BIN_WIDTHS:
+        return int(exact // BIN_WIDTHS[symbol])
+    magnitude = exact.adjusted()
+    return 9000 * magnitude + int(exact.scaleb(3 - magnitude))
+
+
+def _bin_low(symbol: str, place: int) -> float:
+    if symbol in BIN_WIDTHS:
+        return float(place * BIN_WIDTHS[symbol])
+    magnitude = (place - 1000) // 9000
+    return float(Decimal(place - 9000 * magnitude).scaleb(magnitude - 3))
 
 
 def _value_area(volume: Counter[int], share: float) -> tuple[int, set[int]]:

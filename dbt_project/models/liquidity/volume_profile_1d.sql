@@ -21,7 +21,6 @@ bins as (
         symbol,
         day_start as bucket,
         bin_index,
-        any_value(bin_width) as bin_width,
         {{ exact_sum('volume') }} as volume,
         {{ exact_sum('buy_volume') }} as buy_volume,
         cast(sum(trade_count) as bigint) as trade_count,
