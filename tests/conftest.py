@@ -24,6 +24,7 @@ from quant_pipeline.resident_dbt import ResidentDbt
 from quant_pipeline.settings import Settings
 
 _numbers = itertools.count(1)
+_ORDER = ("streaming", "end_to_end", "reports", "dbt_project", "tests")
 _RECORDING = Path(streaming.exchange.__file__).parent / "recordings" / "binance_spot_20240808"
 
 
@@ -43,8 +44,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The stream's first: they wait more than they compute, and CI checks types meanwhile."""
-    items.sort(key=lambda item: "streaming" not in item.path.parts)
+    """The stream's first: they wait more than they compute, and CI checks types meanwhile.
+
+    Then the longest modules, so that no process is left alone with one at the end.
+    """
+    items.sort(
+        key=lambda item: next(at for at, name in enumerate(_ORDER) if name in item.path.parts)
+    )
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneProcessPerModule:
