@@ -20,7 +20,7 @@ import psycopg
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.events.logging import AdapterLogger
 
-from quant_pipeline import catalog, lake
+from quant_pipeline import catalog, extensions, lake
 from quant_pipeline import settings as settings_module
 from quant_pipeline.settings import Settings
 
@@ -45,7 +45,7 @@ class Plugin(BasePlugin):
 
     def update_connection_config(self, creds: object, config: dict[str, Any]) -> None:
         """Called before DuckDB is opened: extensions come from wheels, never from the network."""
-        config.setdefault("autoinstall_known_extensions", "false")
+        config.update(extensions.CONFIG)
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Called once for each DuckDB instance, before the profile's own ATTACH."""

@@ -70,12 +70,12 @@ def ensure(settings: Settings) -> str:
 
 def prepare(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Give a DuckDB connection what it needs to attach the lake: extensions, options, secrets."""
-    cache = settings.home / "extensions"
-    extensions.load(connection, "ducklake", "postgres", cache=cache)
+    is_s3 = settings.lake_path.startswith("s3://")
+    names = ("ducklake", "postgres", *(("httpfs",) if is_s3 else ()))
+    extensions.load(connection, *names, cache=settings.home / "extensions")
     for name, value in SESSION_OPTIONS.items():
         connection.execute(f"SET {name} = '{value}'")
-    if settings.lake_path.startswith("s3://"):
-        extensions.load(connection, "httpfs", cache=cache)
+    if is_s3:
         # Off by default in DuckDB 1.5: without it object-store traffic can be read in between.
         connection.execute("SET enable_server_cert_verification = true")
         connection.execute(f"CREATE OR REPLACE SECRET store ({_s3_secret()})")
@@ -132,7 +132,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _attach(settings: Settings, dsn: str, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false"})
+    connection = duckdb.connect(":memory:", config=extensions.CONFIG)
     try:
         prepare(connection, settings)
         connection.execute(attach_statement(settings, dsn, read_only=read_only))
