@@ -30,8 +30,8 @@ class ExtensionError(RuntimeError):
 def load(connection: duckdb.DuckDBPyConnection, *names: str, cache: Path) -> None:
     """Load the named extensions into `connection`, which takes no unsigned one afterwards.
 
-    DuckDB hashes all of an extension's 40 MB at each LOAD to check its signature: 0.3 s of processor
-    time for a lake. Where a connection was opened with `CONFIG`, that is done once in a process.
+    DuckDB hashes all of an extension's 40 MB at each LOAD to check its signature, 0.3 s of a
+    processor for a lake. Where a connection was opened with `CONFIG`, a process does so once.
 
     Args:
         cache: folder for links to files that must carry another name than in their wheel.

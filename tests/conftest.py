@@ -35,7 +35,10 @@ class OneProcessPerModule(LoadScopeScheduling):
         module = nodeid.partition("::")[0]
         if module.endswith(("/test_demo.py", "/test_dagster_ui.py")):
             return "demo"
-        return "definitions" if "/defs/" in module else module
+        for folder in ("defs", "reports"):
+            if f"/{folder}/" in module:
+                return folder
+        return module
 
 
 def pytest_configure() -> None:
