@@ -45,7 +45,7 @@ class Plugin(BasePlugin):
 
     def update_connection_config(self, creds: object, config: dict[str, Any]) -> None:
         """Called before DuckDB is opened: extensions come from wheels, never from the network."""
-        config.update(extensions.CONFIG)
+        config |= {**extensions.CONFIG, **config}  # what the profile says stands
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Called once for each DuckDB instance, before the profile's own ATTACH."""

@@ -83,15 +83,12 @@
   9,000 for each power. A price decides alone which is its bin, whatever came before or arrives later.
 #}
 {% macro price_bin(price) -%}
-    case symbol
-        {%- for symbol in var('price_bins') %}
+    coalesce(
         -- The quotient is rounded first: 0.3 / 0.1 is 2.9999999999999996.
-        when '{{ symbol }}' then floor(round({{ price }} / {{ _ticks_wide(symbol) }}, 6))
-        {%- endfor %}
-        else
-            floor(round({{ price }} / pow(10, floor(log10({{ price }})) - 3), 6))
-            + 9000 * floor(log10({{ price }}))
-    end
+        floor(round({{ price }} / {{ _ticks_wide() }}, 6)),
+        floor(round({{ price }} / pow(10, floor(log10({{ price }})) - 3), 6))
+        + 9000 * floor(log10({{ price }}))
+    )
 {%- endmacro %}
 
 
@@ -99,24 +96,19 @@
 {% macro price_bin_low(bin) -%}
     {%- set magnitude = _magnitude(bin) -%}
     {%- set step = "(" ~ bin ~ " - 9000 * " ~ magnitude ~ ")" -%}
-    case
-        {%- for symbol in var('price_bins') %}
-        when symbol = '{{ symbol }}' then {{ bin }} * {{ _ticks_wide(symbol) }}
-        {%- endfor %}
-        -- Divided where it can be: 1234 / 1e5 is 0.01234, 1234 * 1e-5 is not.
-        when {{ magnitude }} < 3 then {{ step }} / pow(10, 3 - {{ magnitude }})
-        else {{ step }} * pow(10, {{ magnitude }} - 3)
-    end
+    coalesce(
+        {{ bin }} * {{ _ticks_wide() }},
+        case
+            -- Divided where it can be: 1234 / 1e5 is 0.01234, 1234 * 1e-5 is not.
+            when {{ magnitude }} < 3 then {{ step }} / pow(10, 3 - {{ magnitude }})
+            else {{ step }} * pow(10, {{ magnitude }} - 3)
+        end
+    )
 {%- endmacro %}
 
 
 {% macro price_bin_width(bin) -%}
-    case symbol
-        {%- for symbol in var('price_bins') %}
-        when '{{ symbol }}' then {{ _ticks_wide(symbol) }}
-        {%- endfor %}
-        else pow(10, {{ _magnitude(bin) }} - 3)
-    end
+    coalesce({{ _ticks_wide() }}, pow(10, {{ _magnitude(bin) }} - 3))
 {%- endmacro %}
 
 
@@ -126,7 +118,12 @@
 {%- endmacro %}
 
 
-{% macro _ticks_wide(symbol) -%}
-    {%- set rule = var('price_bins')[symbol] -%}
-    cast({{ rule.ticks_per_bin }} * {{ rule.tick_size }} as double)
+{# The width that `price_bins` sets for a symbol, else NULL: of a branch of its own, for it may set none. #}
+{% macro _ticks_wide() -%}
+    case
+        {%- for symbol, rule in (var('price_bins') or {}).items() %}
+        when symbol = '{{ symbol }}' then cast({{ rule.ticks_per_bin }} * {{ rule.tick_size }} as double)
+        {%- endfor %}
+        when false then cast(null as double)
+    end
 {%- endmacro %}
