@@ -58,10 +58,10 @@
 
 
 {#
-  `trades` by second, volumes in whole units of 1e-8: sums of whole numbers do not depend on their
-  order. is_certain: each trade is there once, each amount fits an `integer`, and each id is below 2
-  to the power of `id_bits`, so that a place within the second fits one too. A trade that does not fit
-  has no bit, so one test tells all.
+  `trades` by second, volumes in whole units of 1e-8 (the cast rounds, halves to the even one): sums of
+  whole numbers do not depend on their order. is_certain: each trade is there once, each amount fits an
+  `integer`, and each id is below 2 to the power of `id_bits`, so that a place within the second fits
+  one too. A trade that does not fit has no bit, so one test tells all.
 #}
 {% macro _grouped_seconds(trades, integer, id_bits) -%}
     select
@@ -96,8 +96,8 @@
         select
             *,
             epoch_us(ts) // 1000000 as second,
-            try_cast(round(quantity * 1e8) as {{ integer }}) as units,
-            try_cast(round(price * quantity * 1e8) as {{ integer }}) as quote_units,
+            try_cast(quantity * 1e8 as {{ integer }}) as units,
+            try_cast(price * quantity * 1e8 as {{ integer }}) as quote_units,
             -- Place within the second: by trade time, then by trade id, in one number. Arrival
             -- never tells the order.
             (cast(epoch_us(ts) % 1000000 as {{ integer }}) << {{ id_bits }}) | trade_id as place

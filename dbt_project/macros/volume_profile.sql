@@ -14,7 +14,7 @@
             venue,
             symbol,
             bucket,
-            sum(cast(round(volume * 1e8) as hugeint)) as total_units,
+            sum(cast(volume * 1e8 as hugeint)) as total_units,
             arg_max(bin_index, (volume, -bin_index)) as control_index
         from {{ bins }}
         group by venue, symbol, bucket
@@ -45,7 +45,7 @@
     taken as (
         select
             *,
-            sum(cast(round(volume * 1e8) as hugeint)) over (
+            sum(cast(volume * 1e8 as hugeint)) over (
                 partition by venue, symbol, bucket
                 order by distance > 0, least_volume_met desc, side desc, distance
                 rows between unbounded preceding and 1 preceding

@@ -33,8 +33,8 @@ def bars(ticks: pl.DataFrame, length: str) -> pl.DataFrame:
         .sort("ts", "trade_id")
         .with_columns(
             bucket=pl.col("ts").dt.truncate(length),
-            units=(pl.col("quantity") * _SCALE).round().cast(pl.Int128),
-            quote_units=(pl.col("price") * pl.col("quantity") * _SCALE).round().cast(pl.Int128),
+            units=_whole(pl.col("quantity")),
+            quote_units=_whole(pl.col("price") * pl.col("quantity")),
         )
     )
     price, trade_id = pl.col("price"), pl.col("trade_id")
@@ -60,6 +60,10 @@ def bars(ticks: pl.DataFrame, length: str) -> pl.DataFrame:
         .select(COLUMNS)
         .sort(KEYS)
     )
+
+
+def _whole(amount: pl.Expr) -> pl.Expr:
+    return (amount * _SCALE).round(mode="half_to_even").cast(pl.Int128)
 
 
 def _in_units(column: pl.Expr) -> pl.Expr:
