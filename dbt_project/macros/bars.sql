@@ -1,24 +1,34 @@
 {#
   One-second bars from ticks: one row per venue, symbol and second, each trade counted once.
 
-  All ticks are grouped in one pass, as if no trade were there twice and every number small, and each
-  second says whether that was so. A bit per trade id, taken modulo 64: as many bits as rows tell that
-  all ids differ. Seconds in doubt (copies, more than 64 trades, numbers too large for 64 bits) are
-  made again from their distinct trades, in 128 bits. So a rebuild does not group every trade by its
-  id, which costs several times the rest.
+  Ticks are grouped as if no trade were there twice and every number small. The seconds of which that
+  may not be so are found first, in a cheap pass, and made of their distinct trades, in 128 bits. So a
+  rebuild does not group every trade by its id, which costs several times the rest.
 #}
 {% macro second_bars(ticks) -%}
-    with seconds as materialized (
-        {{ _grouped_seconds(ticks, 'bigint', 43) }}
+    with copied as materialized (
+        {{ copied_blocks(ticks) }}
     ),
 
     doubtful as materialized (
         select
+            ticks.venue,
+            ticks.symbol,
+            date_trunc('second', ticks.ts) as bucket
+        from {{ ticks }} as ticks
+        semi join copied on {{ block_of('ticks') }} = copied.block
+        {#- A scan each, which reads nothing of files whose largest number is below. #}
+        {%- for is_unusual in ['quantity > 3e5', 'price > 3e5', 'trade_id >= ' ~ 2 ** 43] %}
+        union
+        select
             venue,
             symbol,
-            bucket
-        from seconds
-        where not is_certain
+            date_trunc('second', ts) as bucket
+        from {{ ticks }}
+        where
+            {{ is_unusual }}
+            and (quantity >= 9e10 or price * quantity >= 9e10 or trade_id >= {{ 2 ** 43 }})
+        {%- endfor %}
     ),
 
     doubtful_ticks as materialized (
@@ -35,33 +45,35 @@
         {{ distinct_trades('doubtful_ticks') }}
     ),
 
-    made_again as (
-        {{ _grouped_seconds('doubtful_trades', 'hugeint', 63) }}
+    sure_trades as not materialized (
+        select ticks.*
+        from {{ ticks }} as ticks
+        anti join doubtful
+            on
+                ticks.venue = doubtful.venue
+                and ticks.symbol = doubtful.symbol
+                and date_trunc('second', ticks.ts) = doubtful.bucket
     ),
 
-    made as (
-        select *
-        from seconds
-        where is_certain
+    seconds as not materialized (
+        {{ _grouped_seconds('sure_trades', 'bigint', 43) }}
         union all
-        select *
-        from made_again
+        {{ _grouped_seconds('doubtful_trades', 'hugeint', 63) }}
     )
 
     select
-        * exclude (is_certain, volume, quote_volume, buy_volume),
+        * exclude (volume, quote_volume, buy_volume),
         cast(volume as double) / 1e8 as volume,
         cast(quote_volume as double) / 1e8 as quote_volume,
         cast(buy_volume as double) / 1e8 as buy_volume
-    from made
+    from seconds
 {%- endmacro %}
 
 
 {#
   `trades` by second, volumes in whole units of 1e-8 (the cast rounds, halves to the even one): sums of
-  whole numbers do not depend on their order. is_certain: each trade is there once, each amount fits an
-  `integer`, and each id is below 2 to the power of `id_bits`, so that a place within the second fits
-  one too. A trade that does not fit has no bit, so one test tells all.
+  whole numbers do not depend on their order. Each amount must fit an `integer`, and each id must be
+  below 2 to the power of `id_bits`, so that a place within the second fits one too.
 #}
 {% macro _grouped_seconds(trades, integer, id_bits) -%}
     select
@@ -78,24 +90,12 @@
         count(*) as trade_count,
         cast(min(place) & {{ 2 ** id_bits - 1 }} as bigint) as first_trade_id,
         cast(max(place) & {{ 2 ** id_bits - 1 }} as bigint) as last_trade_id,
-        max(landed_snapshot) as src_snapshot,
-        coalesce(
-            bit_count(
-                bit_or(
-                    case
-                        when
-                            units is not null
-                            and quote_units is not null
-                            and trade_id >> {{ id_bits }} = 0
-                            then cast(1 as ubigint) << cast(trade_id & 63 as ubigint)
-                    end
-                )
-            ), 0
-        ) = count(*) as is_certain
+        max(landed_snapshot) as src_snapshot
     from (
         select
             *,
             epoch_us(ts) // 1000000 as second,
+            -- Not `cast`: doubtful trades may be left out only after it is tried on them.
             try_cast(quantity * 1e8 as {{ integer }}) as units,
             try_cast(price * quantity * 1e8 as {{ integer }}) as quote_units,
             -- Place within the second: by trade time, then by trade id, in one number. Arrival
@@ -112,20 +112,26 @@
     select
         venue,
         symbol,
-        time_bucket(interval '{{ length }}', {{ bars }}.bucket) as bucket,
-        arg_min(open, {{ bars }}.bucket) as open,
+        make_timestamp(period * epoch_us(interval '{{ length }}')) as bucket,
+        arg_min(open, placed.bucket) as open,
         max(high) as high,
         min(low) as low,
-        arg_max(close, {{ bars }}.bucket) as close,
+        arg_max(close, placed.bucket) as close,
         {{ exact_sum('volume') }} as volume,
         {{ exact_sum('quote_volume') }} as quote_volume,
         {{ exact_sum('buy_volume') }} as buy_volume,
         cast(sum(trade_count) as bigint) as trade_count,
-        arg_min(first_trade_id, {{ bars }}.bucket) as first_trade_id,
-        arg_max(last_trade_id, {{ bars }}.bucket) as last_trade_id,
+        arg_min(first_trade_id, placed.bucket) as first_trade_id,
+        arg_max(last_trade_id, placed.bucket) as last_trade_id,
         max(src_snapshot) as src_snapshot
-    from {{ bars }}
-    group by venue, symbol, time_bucket(interval '{{ length }}', {{ bars }}.bucket)
+    from (
+        -- A division groups faster than time_bucket.
+        select
+            *,
+            epoch_us(bucket) // epoch_us(interval '{{ length }}') as period
+        from {{ bars }}
+    ) as placed
+    group by venue, symbol, period
 {%- endmacro %}
 
 

@@ -9,13 +9,7 @@
 #}
 {% macro distinct_trades(ticks) -%}
     with copied as materialized (
-        select
-            venue,
-            symbol,
-            trade_id >> 6 as id_block
-        from {{ ticks }}
-        group by venue, symbol, id_block
-        having bit_count(bit_or(cast(1 as ubigint) << cast(trade_id & 63 as ubigint))) < count(*)
+        {{ copied_blocks(ticks) }}
     )
 
     select
@@ -28,11 +22,7 @@
         ticks.is_buyer_maker,
         ticks.landed_snapshot
     from {{ ticks }} as ticks
-    anti join copied
-        on
-            ticks.venue = copied.venue
-            and ticks.symbol = copied.symbol
-            and ticks.trade_id >> 6 = copied.id_block
+    anti join copied on {{ block_of('ticks') }} = copied.block
     union all
     select
         ticks.venue,
@@ -44,11 +34,25 @@
         arg_min(ticks.is_buyer_maker, ticks.received_at) as is_buyer_maker,
         max(ticks.landed_snapshot) as landed_snapshot
     from {{ ticks }} as ticks
-    semi join copied
-        on
-            ticks.venue = copied.venue
-            and ticks.symbol = copied.symbol
-            and ticks.trade_id >> 6 = copied.id_block
+    semi join copied on {{ block_of('ticks') }} = copied.block
     -- By second as well: a run sees whole seconds, so that is what a rebuild may compare too.
     group by ticks.venue, ticks.symbol, ticks.trade_id, date_trunc('second', ticks.ts)
+{%- endmacro %}
+
+
+{# The blocks of `ticks` that hold copies, if they do not share their number with another. #}
+{% macro copied_blocks(ticks) -%}
+    select {{ block_of('ticks') }} as block
+    from {{ ticks }} as ticks
+    group by block
+    having bit_count(bit_or(cast(1 as ubigint) << cast(ticks.trade_id & 63 as ubigint))) < count(*)
+{%- endmacro %}
+
+
+{#
+  The block of 64 ids that a trade is of, as one number, which groups faster than three columns. Blocks
+  that share a number are taken for one: copies are not missed, a block without any may be taken along.
+#}
+{% macro block_of(ticks) -%}
+    xor(hash({{ ticks }}.venue, {{ ticks }}.symbol), cast({{ ticks }}.trade_id >> 6 as ubigint))
 {%- endmacro %}
