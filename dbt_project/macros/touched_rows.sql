@@ -6,12 +6,19 @@
   neighbours=true is for models whose rows look back into the bucket before theirs: a row then touches
   the bucket after its own as well, and touched_rows holds the bucket before each touched one too.
   Keep the results of touched buckets only, with `semi join touched`.
+
+  in_slices=true is for models of ticks, in which a full build fills the table slice by slice.
 #}
-{% macro with_touched_rows(input, snapshot_column, time_column, length, neighbours=false) -%}
+{% macro with_touched_rows(
+    input, snapshot_column, time_column, length, neighbours=false, in_slices=false
+) -%}
 {%- if not is_incremental() -%}
 with touched_rows as not materialized (
     select *
     from {{ input }}
+    {%- if in_slices %}
+    where {{ in_slice(time_column) }}
+    {%- endif %}
 )
 {%- else -%}
 {%- set todo = pending(input, snapshot_column, time_column, length, neighbours) -%}

@@ -92,7 +92,7 @@ class Arrivals(RuleBasedStateMachine):
 def _assert_tables_equal_their_rebuild(settings: Settings, dbt: ResidentDbt) -> None:
     tables = (*BAR_TABLES, *LIQUIDITY_TABLES)
     grown = read_all(settings, tables)
-    dbt.run(full_refresh=True)
+    dbt.invoke("run", "--full-refresh", "--vars", "{ticks_per_slice: 500}")
     for table, rebuilt in read_all(settings, tables).items():
         assert grown[table].height > 0, table
         assert_frame_equal(rebuilt, grown[table], check_exact=True)

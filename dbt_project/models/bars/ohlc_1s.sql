@@ -7,7 +7,7 @@
     on_schema_change='fail',
 ) }}
 -- depends_on: {{ ref('ohlc_revisions') }}
-{{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 second') }},
+{{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 second', in_slices=true) }},
 
 bars as (
     {{ second_bars('touched_rows') }}

@@ -6,7 +6,7 @@
     sorted_by=['symbol', 'bucket'],
     on_schema_change='fail',
 ) }}
-{{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 hour') }},
+{{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 hour', in_slices=true) }},
 
 trades as not materialized (
     {{ distinct_trades('touched_rows') }}

@@ -7,7 +7,7 @@
     on_schema_change='fail',
 ) }}
 {%- set large = "price * quantity >= " ~ var('large_trade_quote') %}
-{{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 hour') }},
+{{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 hour', in_slices=true) }},
 
 trades as not materialized (
     {{ distinct_trades('touched_rows') }}
