@@ -31,6 +31,7 @@ from quant_pipeline.settings import ROOT, Settings
 FOLDER = ROOT / "data" / "benchmarks" / "warehouse"
 SYMBOLS = 20
 TICKS_PER_SECOND = 8  # a symbol; a busy pair of a large exchange
+DENSE_TICKS, DENSE_PER_SECOND = 10_000_000, 120  # the busiest seconds of the busiest pairs
 FRESH = 50_000
 LATE_IDS = 1 << 32  # late trades take ids from here on
 INSERT = 5_000_000  # ticks in a commit of the history
@@ -45,7 +46,7 @@ _TICKS = f"""
         'S' || lpad(cast(i % {SYMBOLS} as varchar), 2, '0') || 'USDT' as symbol,
         i // {SYMBOLS} as trade_id,
         timestamp '2024-01-01' + to_microseconds(
-            (i // {SYMBOLS}) * {1_000_000 // TICKS_PER_SECOND}
+            (i // {SYMBOLS}) * (1_000_000 // {{per_second}})
             + cast(hash(i) % 100_000 as bigint)) as ts,
         ts + interval '30 milliseconds' as received_at,
         round(100 + 20 * sin(i / 5e6) + (hash(i + 1) % 1000) / 1000, 2) as price,
@@ -83,6 +84,7 @@ def main() -> None:
                 f"fresh ticks at {large}M over {small}M", f"{ratio:.2f}×", "≤ 1.5×", ratio <= 1.5
             )
         )
+    lines.append(_measure_dense())
     if not arguments.no_peers:
         lines += _peers()
     _print(lines)
@@ -154,7 +156,22 @@ def _measure_size(millions: int, lines: list[Measurement]) -> float:
     return fresh_s
 
 
-def _generate(settings: Settings, ticks: int) -> int:
+def _measure_dense() -> Measurement:
+    """The rebuild of a history whose seconds have more trades than a block has ids."""
+    settings = Settings(home=FOLDER / "dense")
+    _generate(settings, DENSE_TICKS, DENSE_PER_SECOND)
+    dbt = ResidentDbt(settings)
+    seconds = statistics.median(_model_seconds(dbt, full_refresh=True) for _ in range(REBUILDS))
+    catalog.stop(settings)
+    return Measurement(
+        f"10M, {DENSE_PER_SECOND} a second: full rebuild of 1s/1m/5m",
+        f"{seconds:.1f} s, {DENSE_TICKS / seconds / 1e6:.1f}M ticks/s",
+        "",
+        None,
+    )
+
+
+def _generate(settings: Settings, ticks: int, per_second: int = TICKS_PER_SECOND) -> int:
     """Make the lake hold the first `ticks` ticks and nothing else; returns how many they are."""
     with lake.connect(settings=settings) as connection:
         landed = _ticks_stored(connection)
@@ -168,11 +185,15 @@ def _generate(settings: Settings, ticks: int) -> int:
             landed = _ticks_stored(connection)
         while landed < ticks:
             last = min(landed + INSERT, ticks)
-            connection.execute("insert into raw.ticks " + _TICKS.format(first=landed, last=last))
+            connection.execute("insert into raw.ticks " + _ticks(landed, last, per_second))
             landed = last
         compaction.merge(connection, "raw", "ticks", below_bytes=None)
     maintenance.run(settings, daily=True, clock=lambda: datetime.now(UTC) + timedelta(days=4))
     return landed
+
+
+def _ticks(first: int, last: int, per_second: int = TICKS_PER_SECOND) -> str:
+    return _TICKS.format(first=first, last=last, per_second=per_second)
 
 
 def _ticks_stored(connection: duckdb.DuckDBPyConnection) -> int:
@@ -183,7 +204,7 @@ def _ticks_stored(connection: duckdb.DuckDBPyConnection) -> int:
 
 def _land(settings: Settings, first: int, last: int) -> int:
     with lake.connect(settings=settings) as connection:
-        connection.execute("insert into raw.ticks " + _TICKS.format(first=first, last=last))
+        connection.execute("insert into raw.ticks " + _ticks(first, last))
     return last
 
 
@@ -194,7 +215,7 @@ def _late(settings: Settings, dbt: ResidentDbt, ticks: int, batch: int) -> tuple
         first_id = batch * (LATE_IDS + TICKS_PER_SECOND)
         connection.execute(
             f"insert into raw.ticks select * replace (trade_id + {first_id} as trade_id) from ("
-            + _TICKS.format(first=0, last=ticks)
+            + _ticks(0, ticks)
             + ") where hash(trade_id, symbol) % 50 = 0"
         )
         snapshot = lake.current_snapshot(connection)
@@ -237,7 +258,7 @@ def _peers() -> list[Measurement]:
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.exists():
         duckdb.connect().execute(
-            f"copy ({_TICKS.format(first=0, last=PEERS_TICKS)} order by symbol, ts, trade_id)"
+            f"copy ({_ticks(0, PEERS_TICKS)} order by symbol, ts, trade_id)"
             f" to '{file}' (compression zstd)"
         )
     peers: dict[str, Callable[[Path], int]] = {
