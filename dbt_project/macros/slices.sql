@@ -1,7 +1,7 @@
 {#
   As dbt-duckdb's, but a table of the lake is created and filled in one transaction, and what reads
   `touched_rows` of many ticks is filled in slices of whole days: memory then grows with the busiest
-  days and not with the history.
+  days and not with the history. Such models have a contract, which names their columns.
 #}
 {% macro duckdb__create_table_as(
     temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none

@@ -60,6 +60,9 @@ def test_crowded_seconds_with_copies_and_numbers_beyond_64_bits_are_exact(
         ts=pl.col("ts").first() + pl.duration(microseconds=pl.row_index() // 3)
     )
     huge = eth.tail(3).with_columns(quantity=pl.Series([2e11, 0.5, 3e-8]))
+    dear = huge[1:2].with_columns(
+        pl.col("trade_id") + 2_000, pl.col("ts").dt.offset_by("3h"), price=pl.lit(4e11)
+    )
     lone = huge.head(1).with_columns(pl.col("trade_id") + 1_000, pl.col("ts").dt.offset_by("1h"))
     far = eth.head(9).with_columns(
         pl.col("ts").dt.offset_by("2h"), trade_id=2**62 - pl.col("trade_id")
@@ -67,7 +70,7 @@ def test_crowded_seconds_with_copies_and_numbers_beyond_64_bits_are_exact(
     copies = pl.concat([crowded[::7], huge, far.head(2)]).with_columns(
         received_at=pl.col("received_at") + pl.duration(seconds=1)
     )
-    ticks = pl.concat([crowded.head(297), huge, lone, far])
+    ticks = pl.concat([crowded.head(297), huge, lone, dear, far])
     land(settings, ticks, copies.head(20))
     dbt.run(select=BAR_MODELS)
     land(settings, copies)
