@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import fasteners
@@ -16,6 +17,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from quant_pipeline import embedded_postgres
+from quant_pipeline import settings as settings_module
 from quant_pipeline.embedded_postgres import CatalogError as CatalogError
 from quant_pipeline.embedded_postgres import Cluster
 from quant_pipeline.embedded_postgres import is_up as is_up
@@ -29,7 +31,8 @@ def ensure(settings: Settings) -> str:
     """Return the DSN of a running catalog, starting the embedded one if need be.
 
     Raises:
-        CatalogError: the configured server does not answer, or the embedded one cannot start.
+        CatalogError: the configured server does not answer, the embedded one cannot start, or the
+            lake has files but no catalog.
     """
     if settings.catalog_dsn is not None:
         return _configured(settings.catalog_dsn)
@@ -37,6 +40,8 @@ def ensure(settings: Settings) -> str:
     if is_up(cluster.dsn()):
         return cluster.dsn()
     with _exclusive(settings):
+        if not cluster.is_made:
+            _refuse_files_without_catalog(settings, cluster)
         embedded_postgres.start(cluster)
         _create_database(cluster)
     return cluster.dsn()
@@ -150,6 +155,18 @@ def _refuse_configured(settings: Settings, verb: str) -> None:
         raise CatalogError(
             "setting 'catalog_dsn' names a server of your own: it is not started, stopped or "
             f"deleted from here, so nothing was {verb}"
+        )
+
+
+def _refuse_files_without_catalog(settings: Settings, cluster: Cluster) -> None:
+    """A new catalog knows none of the lake's files: they would seem lost, and be cleaned away."""
+    if settings_module.is_address(settings.lake_path):
+        return
+    files = Path(settings.lake_path)
+    if next(files.rglob("*.parquet"), None) is not None:
+        raise CatalogError(
+            f"{files} holds a lake's files, but their catalog is not at {cluster.data}: if the "
+            "folder was moved, move it back; to begin a new lake, move the files away"
         )
 
 

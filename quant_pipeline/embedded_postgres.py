@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -38,7 +39,6 @@ _START_ATTEMPTS = 20
 _CONFIGURATION = """
 # Written when the cluster was made; see quant_pipeline/embedded_postgres.py.
 listen_addresses = ''
-unix_socket_directories = '{socket}'
 max_connections = 200
 shared_buffers = 64MB
 # 'off' lost acknowledged commits at kill -9.
@@ -61,6 +61,11 @@ class Cluster:
     user: str | None
 
     @property
+    def is_made(self) -> bool:
+        """Whether the cluster's files are there."""
+        return (self.data / "PG_VERSION").exists()
+
+    @property
     def socket(self) -> Path:
         """The socket's folder: the data folder, or a short private one if that is too long."""
         if len(os.fsencode(self.data)) <= _SOCKET_LIMIT:
@@ -81,7 +86,7 @@ def locate(home: Path) -> Cluster:
     system = SYSTEM_FOLDER / _short_id(home)
     fallback = Cluster(system / "catalog", system / _WHEEL / _INSTALL / "bin", own.user)
     for made in (fallback, own):
-        if (made.data / "PG_VERSION").exists():
+        if made.is_made:
             return made
     return own if _reachable_by_server(own) else fallback
 
@@ -95,9 +100,12 @@ def start(cluster: Cluster) -> None:
     if is_up(cluster.dsn("postgres")):  # another process was first
         return
     _prepare(cluster)
-    if not (cluster.data / "PG_VERSION").exists():
+    if not cluster.is_made:
         _initialise(cluster)
     log = cluster.data / "server.log"
+    # The socket is named at each start, not in the cluster's configuration: folders are moved.
+    command = ("pg_ctl", "-D", cluster.data, "-l", log, "-w", "-t", "30")
+    options = f"-k {shlex.quote(str(cluster.socket))}"
     # A crashed server leaves children and shared memory for some seconds: worth retrying.
     for attempt in stamina.retry_context(
         on=CatalogError, attempts=_START_ATTEMPTS, wait_initial=0.2, wait_max=2.0, timeout=60
@@ -105,7 +113,7 @@ def start(cluster: Cluster) -> None:
         with attempt:
             _remove_stale_pid_file(cluster)
             try:
-                _run(cluster, "pg_ctl", "-D", cluster.data, "-l", log, "-w", "-t", "30", "start")
+                _run(cluster, *command, "-o", options, "start")
             except CatalogError as error:
                 if not is_up(cluster.dsn("postgres")):
                     raise CatalogError(f"{error}\n{_tail(log)}") from error
@@ -161,7 +169,7 @@ def _initialise(cluster: Cluster) -> None:
     arguments = ("-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
     _run(cluster, "initdb", "-D", cluster.data, *arguments)
     with (cluster.data / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
-        file.write(_CONFIGURATION.format(socket=str(cluster.socket).replace("'", "''")))
+        file.write(_CONFIGURATION)
 
 
 def _remove_stale_pid_file(cluster: Cluster) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from quant_pipeline import catalog
+from quant_pipeline import catalog, lake
 from quant_pipeline.settings import Settings
 
 
@@ -98,6 +99,35 @@ def test_a_long_data_folder_still_has_a_socket(tmp_path: Path) -> None:
         assert catalog.is_up(catalog.ensure(settings))
     finally:
         catalog.destroy(settings)
+
+
+def test_a_lake_whose_folder_was_moved_opens_as_before() -> None:
+    # Not in `tmp_path`: what root's server cannot reach it keeps elsewhere, and is not moved.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        made = Settings(home=Path(folder) / "data")
+        with lake.connect(settings=made) as connection:
+            connection.execute("create table lake.main.kept as select 42 as answer")
+        catalog.stop(made)
+        moved = Settings(home=Path(folder) / "it's moved" / "data")
+        moved.home.parent.mkdir()
+        made.home.rename(moved.home)
+        try:
+            with lake.connect(read_only=True, settings=moved) as connection:
+                assert connection.execute("from lake.main.kept").fetchone() == (42,)
+        finally:
+            catalog.destroy(moved)
+
+
+def test_files_of_a_lake_are_never_given_an_empty_catalog(own: Settings) -> None:
+    file = Path(own.lake_path) / "raw" / "ticks" / "year=2024" / "ticks.parquet"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    with pytest.raises(catalog.CatalogError, match="holds a lake's files, but their catalog"):
+        catalog.ensure(own)
+    assert not catalog.locate(own).is_made
+    file.unlink()
+    assert catalog.is_up(catalog.ensure(own))
 
 
 def test_a_folder_that_only_its_owner_may_enter_is_left_as_it_is(tmp_path: Path) -> None:
