@@ -3,7 +3,8 @@
 One thread commits the oldest batch, again and again until it has landed. When the lake has been
 failing for a while, or too many trades wait in memory, another thread spools the oldest waiting
 batches to disk. Nothing is dropped: if the disk refuses too, batches stay in memory and `alarm`
-says so; the worker then stops reading its sockets. A file that the disk damaged becomes a gap.
+says so; the worker then stops reading its sockets. A file that the disk damaged becomes a gap, and
+so does one whose landing ends the worker again and again.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _HANGS_AFTER_S = 10.0  # far above a commit on a busy machine
 
 
 SPOOL_DAMAGED = "spool damaged"
-"""Cause of a gap whose trades were in a spooled file that could not be read back."""
+"""Cause of a gap whose trades were in a spooled file that could not be read back or landed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -224,6 +225,12 @@ class Backlog:
                 entry.may_be_landed = True
                 await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
+            except Exception as error:
+                # A bug, which ends the worker. It may be this batch that brings it out.
+                if entry.is_earlier and entry.path is not None:
+                    with contextlib.suppress(OSError):
+                        self._spool.blame(entry.path, error)
+                raise
             else:
                 self._succeeded(attempt)
                 return

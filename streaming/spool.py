@@ -3,6 +3,9 @@
 A file is the Arrow stream followed by its SHA-256. It is written beside its name, flushed to the
 disk and renamed, so a name is always a whole file; the checksum tells a file that the disk damaged
 later. The batch keeps its (writer, sequence): a batch that had landed before a crash is recognised.
+
+A batch whose landing ended the worker has a file beside it that says so, a line each time. After
+three it is moved aside: one batch that a bug chokes on must not keep all others from the lake.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from streaming.gaps import GapChanges
 
 _DIGEST_BYTES = 32
 _SUFFIX = ".arrow"
+_MAX_FAILURES = 3
 _KEY = b"quant.batch"
 
 
@@ -30,7 +34,7 @@ class SpoolFullError(OSError):
 
 
 class DamagedSpoolError(ValueError):
-    """A spooled file cannot be read as a batch; it was moved aside."""
+    """A spooled file cannot be read as a batch, or never lands; it was moved aside."""
 
 
 class _Header(msgspec.Struct):
@@ -104,8 +108,14 @@ class Spool:
         """Read a file back.
 
         Raises:
-            DamagedSpoolError: it is no batch of this version (it now ends in `.damaged`), or gone.
+            DamagedSpoolError: it is no batch of this version (it now ends in `.damaged`), or gone,
+                or its landing has ended the worker three times (it now ends in `.refused`).
         """
+        failures = _lines(_failures_of(path))
+        if len(failures) >= _MAX_FAILURES:
+            path.rename(path.with_suffix(".refused"))
+            self.remove(path)
+            raise DamagedSpoolError(f"{len(failures)} times its landing failed: {failures[-1]}")
         try:
             return decode(path.read_bytes())
         except FileNotFoundError as error:
@@ -119,7 +129,24 @@ class Spool:
     def remove(self, path: Path) -> None:
         """Forget a file whose batch has landed."""
         path.unlink(missing_ok=True)
+        _failures_of(path).unlink(missing_ok=True)
         self._sizes.pop(path.name, None)
+
+    def blame(self, path: Path, error: BaseException) -> None:
+        """Note that the landing of this file's batch ended the worker."""
+        with _failures_of(path).open("a", encoding="utf-8") as file:
+            file.write(" ".join(repr(error).split()) + "\n")
+
+
+def _failures_of(path: Path) -> Path:
+    return path.with_suffix(".failures")
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def encode(batch: Batch) -> bytes:

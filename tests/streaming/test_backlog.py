@@ -21,7 +21,7 @@ from streaming.clock import Clock, SystemClock
 from streaming.fit import Fitted
 from streaming.gaps import GapChanges, GapRow
 from streaming.landing import Landing
-from streaming.spool import Spool
+from streaming.spool import Spool, decode
 
 
 class GatedLanding(Landing):
@@ -66,6 +66,10 @@ class SteppedClock(SystemClock):
 
     def steady_s(self) -> float:
         return super().steady_s() + self.ahead_s
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
 
 
 @asynccontextmanager
@@ -231,6 +235,32 @@ async def test_a_damaged_file_of_an_earlier_run_shows_when_the_next_one_is_fitte
         assert await backlog.drained(30)
     assert landing.landed == [0, 2, 3, 4]
     assert landing.fitted == [(0, "restart"), (2, SPOOL_DAMAGED), (4, SPOOL_DAMAGED)]
+
+
+async def test_a_batch_that_ends_the_worker_each_time_is_moved_aside(tmp_path: Path) -> None:
+    class Choking(GatedLanding):
+        def commit(self, batch: Batch, *, may_be_landed: bool) -> bool:
+            if batch.sequence == 1:
+                raise ZeroDivisionError("a bug that this batch brings out")
+            return super().commit(batch, may_be_landed=may_be_landed)
+
+    spool = Spool(tmp_path, 10**9)
+    paths = [spool.put(batch(sequence)) for sequence in range(3)]
+    landing = Choking()
+    for _ in range(3):
+        with pytest.RaisesGroup(ZeroDivisionError):
+            async with asyncio.timeout(30):
+                await Backlog(
+                    landing, Spool(tmp_path, 10**9), SystemClock(), spool_above_rows=1
+                ).run()
+        assert paths[1].exists()
+    async with backlog_of(landing, tmp_path) as backlog:
+        assert await backlog.drained(30)
+    assert landing.landed == [0, 2]
+    assert landing.fitted[-1] == (2, SPOOL_DAMAGED)
+    refused = paths[1].with_suffix(".refused")
+    assert _files(tmp_path) == [refused]
+    assert decode(refused.read_bytes()).sequence == 1
 
 
 async def test_a_file_damaged_in_this_run_becomes_a_gap_in_its_place(tmp_path: Path) -> None:
