@@ -23,6 +23,7 @@ DBT_SCHEMAS: Final = ("bars", "liquidity")
 _METADATA: Final = f"__ducklake_metadata_{lake.LAKE}.ducklake"
 _REWRITE_OFTEN: Final = 0.05
 """Share of deleted rows from which a file is rewritten between the daily runs."""
+_NEVER: Final = 2.0  # more than all of a file's rows
 
 
 @dataclass(frozen=True)
@@ -80,37 +81,43 @@ def table_files(connection: duckdb.DuckDBPyConnection) -> list[TableFiles]:
     return [TableFiles(*row) for row in rows]
 
 
-def mergeable(connection: duckdb.DuckDBPyConnection, *, below_bytes: int | None) -> list[Mergeable]:
+def mergeable(
+    connection: duckdb.DuckDBPyConnection, *, below_bytes: int | None, rewritten: bool = False
+) -> list[Mergeable]:
     """What a merge has to do: two or more files of one partition, without deleted rows.
 
     Args:
         below_bytes: count only files smaller than this; None: than the lake's target size.
+        rewritten: count dbt's files with deleted rows as well, as if they had been rewritten.
     """
+    from_share = _rewritten_from(everything=below_bytes is None) if rewritten else _NEVER
+    schemas = ", ".join(f"'{schema}'" for schema in DBT_SCHEMAS)
     limit = below_bytes if below_bytes is not None else _target_bytes(connection)
     rows = connection.execute(
         f"""
         select schema_name, table_name, sum(files)::bigint, sum(bytes)::bigint,
             count(*) as partitions
         from (
-            select f.table_id, part, count(*) as files, sum(f.file_size_bytes) as bytes
+            select schema_name, table_name, part, count(*) as files, sum(f.file_size_bytes) as bytes
             from {_METADATA}.ducklake_data_file as f
+            join {_METADATA}.ducklake_table as t using (table_id)
+            join {_METADATA}.ducklake_schema as s using (schema_id)
+            left join {_METADATA}.ducklake_delete_file as d
+                on d.data_file_id = f.data_file_id and d.end_snapshot is null
             left join (
                 select data_file_id, string_agg(partition_value, '/' order by partition_key_index)
                     as part
                 from {_METADATA}.ducklake_file_partition_value group by data_file_id
-            ) using (data_file_id)
-            where f.end_snapshot is null and f.file_size_bytes < ?
-                and f.data_file_id not in (
-                    select data_file_id from {_METADATA}.ducklake_delete_file
-                    where end_snapshot is null)
+            ) as parts on parts.data_file_id = f.data_file_id
+            where s.end_snapshot is null and t.end_snapshot is null
+                and f.end_snapshot is null and f.file_size_bytes < ?
+                and (d.data_file_id is null or (
+                    schema_name in ({schemas}) and d.delete_count >= ? * f.record_count))
             group by all having count(*) > 1
         )
-        join {_METADATA}.ducklake_table as t using (table_id)
-        join {_METADATA}.ducklake_schema as s using (schema_id)
-        where s.end_snapshot is null and t.end_snapshot is null
         group by all order by all
         """,
-        [limit],
+        [limit, from_share],
     ).fetchall()
     return [Mergeable(*row) for row in rows]
 
@@ -145,12 +152,16 @@ def rewrite(
             f"{schema}.{table} must not be rewritten: its rows would get new snapshot ids; "
             "merge it instead"
         )
-    threshold = 0 if everything else _REWRITE_OFTEN
     connection.execute(
         f"call ducklake_rewrite_data_files('{lake.LAKE}', ?, schema => ?,"
-        f" delete_threshold => {threshold})",
+        f" delete_threshold => {_rewritten_from(everything=everything)})",
         [table, schema],
     )
+
+
+def _rewritten_from(*, everything: bool) -> float:
+    """Share of deleted rows from which a file is rewritten."""
+    return 0 if everything else _REWRITE_OFTEN
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class Report:
 
     Attributes:
         daily: whether the daily tier ran.
-        dry_run: nothing was changed; `tables` shows the files a merge would take together.
+        dry_run: nothing was changed; `tables` shows the files that would be left, bytes as before.
         tables: every table that holds files.
         snapshots_expired: snapshots that can no longer be travelled to.
         files_removed: replaced files that were deleted from the store.
@@ -258,7 +258,7 @@ def _foresee(
     limit = None if report.daily else settings.maintenance_small_file_bytes
     taken = {
         f"{table.schema}.{table.table}": table
-        for table in compaction.mergeable(connection, below_bytes=limit)
+        for table in compaction.mergeable(connection, below_bytes=limit, rewritten=True)
     }
     for files in compaction.table_files(connection):
         if not files.files:

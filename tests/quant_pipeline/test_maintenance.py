@@ -147,6 +147,26 @@ def test_dry_run_foresees_the_files_of_every_partition(
     assert (done.files_before, done.files_after) == (14, 4)
 
 
+@pytest.mark.parametrize("daily", [False, True])
+def test_dry_run_foresees_that_files_with_deleted_rows_are_rewritten_and_merged(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, daily: bool
+) -> None:
+    for schema in ("bars", "analytics"):  # dbt's, and one whose files are never rewritten
+        connection.execute(f"create table {schema}.mine (bucket bigint, run bigint)")
+        for run in range(4):
+            connection.execute(f"insert into {schema}.mine select r, {run} from range(100) t (r)")
+        # A share of the first file too small to rewrite often, and half of two others.
+        connection.execute(f"delete from {schema}.mine where run = 0 and bucket = 7")
+        connection.execute(f"delete from {schema}.mine where run in (1, 2) and bucket < 50")
+    foreseen = maintenance.run(settings, daily=daily, dry_run=True)
+    done = maintenance.run(settings, daily=daily)
+    assert {table.name: table.files_after for table in foreseen.tables} == {
+        table.name: table.files_after for table in done.tables
+    }
+    expected = {"bars.mine": 1 if daily else 2, "analytics.mine": 4}
+    assert {table.name: table.files_after for table in done.tables} == expected
+
+
 def test_daily_tier_is_due_once_a_day(
     settings: Settings, connection: duckdb.DuckDBPyConnection
 ) -> None:
