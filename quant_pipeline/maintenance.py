@@ -1,7 +1,8 @@
 """Keep the lake fast and small while it is in use: merge, expire, clean up.
 
-Two tiers. Every time: small files are merged. Daily: everything is merged, old snapshots expire,
-files that nobody can be reading are removed, and ticks past their retention leave. It runs in a
+Two tiers. Every time: small files are merged. Daily: everything is merged, ticks that landed twice
+are looked for, old snapshots expire, files that nobody can be reading are removed, and ticks past
+their retention leave. It runs in a
 process of its own (`quant maintain`), since a process should have one lake connection in use.
 """
 
@@ -18,7 +19,7 @@ from typing import Final
 import duckdb
 import psycopg
 
-from quant_pipeline import catalog, compaction, lake, retention
+from quant_pipeline import catalog, compaction, copies, lake, retention
 from quant_pipeline.compaction import DBT_SCHEMAS, DbtBusyError, TableFiles
 from quant_pipeline.retention import ArchivedDay
 from quant_pipeline.settings import Settings
@@ -144,6 +145,7 @@ def _work(
         _retire(connection, settings, dsn, report, now)
     _merge(connection, dsn, report, None if report.daily else settings.maintenance_small_file_bytes)
     if report.daily:
+        _guarded(report, "the search for copies", lambda: copies.search(connection))
         _expire_and_clean(connection, settings, report, now)
     report.tables = _changes(before, compaction.table_files(connection))
 
@@ -178,7 +180,7 @@ def _merge(
         report.notes.append(f"{error}: bars are left for the next time")
 
 
-def _guarded(report: Report, name: str, action: Callable[[], None]) -> None:
+def _guarded(report: Report, name: str, action: Callable[[], object]) -> None:
     """Leave a table for the next time if somebody changed the files that were being merged."""
     try:
         action()

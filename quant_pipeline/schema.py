@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Raised with every change to STATEMENTS; each statement may run again on an older lake."""
 
 WORKER_STOPPED: Final = "worker stopped"
@@ -251,6 +251,14 @@ CREATE TABLE IF NOT EXISTS raw.restored_days (
 )
 """
 
+# A row per search for trades that landed twice; the one with the newest snapshot counts.
+_COPY_SEARCHES = """
+CREATE TABLE IF NOT EXISTS raw.copy_searches (
+    as_of_snapshot BIGINT NOT NULL,  -- ticks of this snapshot and older ones were looked through
+    copied_days    DATE[] NOT NULL   -- days (UTC) that hold copies, of all ticks until then
+)
+"""
+
 STATEMENTS: Final = (
     "CREATE SCHEMA IF NOT EXISTS raw",
     "CREATE SCHEMA IF NOT EXISTS bars",
@@ -286,6 +294,7 @@ STATEMENTS: Final = (
     _BACKFILLS,
     _ARCHIVED_DAYS,
     _RESTORED_DAYS,
+    _COPY_SEARCHES,
 )
 
 TABLE_OPTIONS: Final = (

@@ -4,10 +4,12 @@
   Ticks are grouped as if no trade were there twice and every number small. The seconds of which that
   may not be so are found first, in a cheap pass, and made of their distinct trades, in 128 bits. So a
   rebuild does not group every trade by its id, which costs several times the rest.
+
+  in_slices: as for distinct_trades.
 #}
-{% macro second_bars(ticks) -%}
+{% macro second_bars(ticks, in_slices=false) -%}
     with copied as materialized (
-        {{ copied_blocks(ticks) }}
+        {{ copied_blocks(ticks, in_slices) }}
     ),
 
     doubtful as materialized (

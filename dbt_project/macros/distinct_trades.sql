@@ -6,10 +6,13 @@
   Copies are rare, and grouping every trade by its id costs several times the rest of a rebuild. So
   ids are first looked at in blocks of 64: a bit per id, and fewer bits than rows tell, exactly, that
   a block holds copies. Only those blocks are grouped.
+
+  in_slices=true: `ticks` are the touched_rows of a model that is built in slices. A slice which
+  maintenance has looked through, and found none in, is not looked through again.
 #}
-{% macro distinct_trades(ticks) -%}
+{% macro distinct_trades(ticks, in_slices=false) -%}
     with copied as materialized (
-        {{ copied_blocks(ticks) }}
+        {{ copied_blocks(ticks, in_slices) }}
     )
 
     select
@@ -41,9 +44,12 @@
 
 
 {# The blocks of `ticks` that hold copies, if they do not share their number with another. #}
-{% macro copied_blocks(ticks) -%}
+{% macro copied_blocks(ticks, in_slices=false) -%}
     select {{ block_of('ticks') }} as block
     from {{ ticks }} as ticks
+    {%- if in_slices and not is_incremental() %}
+    where not coalesce(getvariable('slice_is_searched'), false)
+    {%- endif %}
     group by block
     having bit_count(bit_or(cast(1 as ubigint) << cast(ticks.trade_id & 63 as ubigint))) < count(*)
 {%- endmacro %}

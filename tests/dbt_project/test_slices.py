@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from quant_pipeline import compaction, lake
+from quant_pipeline import compaction, copies, lake
 from quant_pipeline.resident_dbt import DbtError, ResidentDbt
 from quant_pipeline.settings import Settings
 from tests.dbt_project.histories import tape
@@ -56,6 +56,36 @@ def test_tables_built_in_slices_equal_those_built_at_once(
     for table in _TICK_TABLES:
         assert _files(settings)[table] > files_at_once[table], table
     assert _files(settings)["bars.ohlc_1m"] == files_at_once["bars.ohlc_1m"]
+
+
+def test_a_slice_is_looked_through_for_copies_unless_a_search_found_none(
+    settings: Settings, dbt: ResidentDbt
+) -> None:
+    days = _days(3)
+    land(settings, *(day.unique("trade_id") for day in days))
+    distinct = sum(day["trade_id"].n_unique() for day in days)
+    with lake.connect(settings=settings) as connection:
+        assert copies.search(connection) == ()
+    land(settings, days[1].head(7))  # copies, newer than the search
+
+    def counts() -> list[int]:
+        _build(dbt, 1)
+        tables = ("bars.ohlc_1s", "liquidity.trade_sizes_1h")
+        return [read(settings, table)["trade_count"].sum() for table in tables]
+
+    assert counts() == [distinct] * 2
+    with lake.connect(settings=settings) as connection:
+        assert len(copies.search(connection)) == 1
+    assert counts() == [distinct] * 2
+    # Were it said that none are there, a rebuild would believe it: so it does not look again.
+    with lake.connect(settings=settings) as connection:
+        snapshot = lake.current_snapshot(connection)
+        connection.execute("insert into raw.copy_searches values (?, [])", [snapshot])
+    assert counts() == [distinct + 7] * 2
+    # A run on fresh ticks looks for copies whatever a search has found.
+    land(settings, days[0].head(1))
+    dbt.run()
+    assert read(settings, "bars.ohlc_1s")["trade_count"].sum() == distinct + 7
 
 
 def test_a_build_that_fails_in_a_later_slice_leaves_nothing_behind(

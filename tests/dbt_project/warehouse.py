@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from quant_pipeline import compaction, lake
+from quant_pipeline import compaction, copies, lake
 from quant_pipeline.settings import Settings
 from tests.dbt_project.polars_bars import COLUMNS, bars
 
@@ -37,6 +37,7 @@ def compact(settings: Settings) -> None:
     """What maintenance does: merge ticks beside everybody, the dbt tables while no dbt runs."""
     with lake.connect(settings=settings) as connection:
         compaction.merge(connection, "raw", "ticks", below_bytes=None)
+        copies.search(connection)
         with compaction.no_dbt(lake.ensure(settings), wait_s=600):
             for table in compaction.table_files(connection):
                 if table.schema in compaction.DBT_SCHEMAS and table.delete_files:

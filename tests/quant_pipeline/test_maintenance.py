@@ -43,7 +43,7 @@ def file_count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
 
 
 def stored_files(settings: Settings) -> int:
-    return len(list(Path(settings.lake_path).rglob("*.parquet")))
+    return len(list((Path(settings.lake_path) / "raw" / "ticks").rglob("*.parquet")))
 
 
 @pytest.fixture
@@ -141,10 +141,9 @@ def test_dry_run_foresees_the_files_of_every_partition(
         commit_ticks(connection, commits=2 + day, first=day * 86_400)
     foreseen = maintenance.run(settings, daily=daily, dry_run=True)
     done = maintenance.run(settings, daily=daily)
-    assert [(table.name, table.files_after) for table in foreseen.tables] == [
-        (table.name, table.files_after) for table in done.tables
-    ]
-    assert (done.files_before, done.files_after) == (14, 4)
+    for report in (foreseen, done):
+        (ticks,) = [table for table in report.tables if table.name == "raw.ticks"]
+        assert (ticks.files_before, ticks.files_after) == (14, 4)
 
 
 @pytest.mark.parametrize("daily", [False, True])

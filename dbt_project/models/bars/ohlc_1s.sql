@@ -10,7 +10,7 @@
 {{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 second', in_slices=true) }},
 
 bars as (
-    {{ second_bars('touched_rows') }}
+    {{ second_bars('touched_rows', in_slices=true) }}
 )
 
 select

@@ -9,7 +9,7 @@
 {{ with_touched_rows(ref('stg_ticks'), 'landed_snapshot', 'ts', '1 hour', in_slices=true) }},
 
 trades as not materialized (
-    {{ distinct_trades('touched_rows') }}
+    {{ distinct_trades('touched_rows', in_slices=true) }}
 ),
 
 bins as (
