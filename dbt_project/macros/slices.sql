@@ -51,7 +51,11 @@
     )
 
     select
-        as_of_snapshot >= (select max(newest_snapshot) from files where {{ in_slice('day') }})
+        as_of_snapshot >= (
+            select max(newest_snapshot)
+            from files
+            where coalesce({{ in_slice('day') }}, true)
+        )
         and len(list_filter(copied_days, lambda day: {{ in_slice('day') }})) = 0
     from {{ source('raw', 'copy_searches') }}
     order by as_of_snapshot desc
