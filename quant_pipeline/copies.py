@@ -1,7 +1,7 @@
 """Days of ticks of which a trade is in the lake twice: looked for once, not at every rebuild.
 
 A trade may land more than once (two writers, a backfill over a captured hour), and bars count it
-once. To look for copies is a tenth of the work of a rebuild, and ticks never change. So maintenance
+once. To look for copies is an eighth of a rebuild's work, and ticks never change. So maintenance
 looks through what has landed since it last did, and a rebuild looks only where there is something
 newer: see `slice_is_searched` in dbt_project/macros/slices.sql.
 """
