@@ -93,7 +93,8 @@ async def test_through_chaos_rest_has_every_trade_and_a_client_that_behaves_brea
         assert set(exchange.injected) >= always
         assert len(set(exchange.injected) & set(FRAME_KINDS)) >= 4
         assert exchange.violations == []
-        assert len(seen) > 30_000
+        # Of 60,000: how many depends on how fast a machine connects again, at ten times the speed.
+        assert len(seen) > 10_000
 
 
 async def _read(exchange: LocalExchange, seen: Counter[tuple[str, int]]) -> None:
