@@ -2,8 +2,8 @@
 
 Two tiers. Every time: small files are merged. Daily: everything is merged, ticks that landed twice
 are looked for, old snapshots expire, files that nobody can be reading are removed, and ticks past
-their retention leave. It runs in a
-process of its own (`quant maintain`), since a process should have one lake connection in use.
+their retention leave. It runs in a process of its own (`quant maintain`), since a process should
+have one lake connection in use.
 """
 
 from __future__ import annotations

@@ -141,9 +141,12 @@ def test_dry_run_foresees_the_files_of_every_partition(
         commit_ticks(connection, commits=2 + day, first=day * 86_400)
     foreseen = maintenance.run(settings, daily=daily, dry_run=True)
     done = maintenance.run(settings, daily=daily)
-    for report in (foreseen, done):
-        (ticks,) = [table for table in report.tables if table.name == "raw.ticks"]
-        assert (ticks.files_before, ticks.files_after) == (14, 4)
+    # The daily tier also writes down that it looked for copies, in a table that was empty.
+    there_before = [table for table in done.tables if table.files_before]
+    assert [(table.name, table.files_after) for table in foreseen.tables] == [
+        (table.name, table.files_after) for table in there_before
+    ]
+    assert (done.files_before, sum(table.files_after for table in there_before)) == (14, 4)
 
 
 @pytest.mark.parametrize("daily", [False, True])
