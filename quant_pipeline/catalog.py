@@ -40,8 +40,9 @@ def ensure(settings: Settings) -> str:
     if is_up(cluster.dsn()):
         return cluster.dsn()
     with _exclusive(settings):
+        cluster = locate(settings)  # another process may have made it just now
         if not cluster.is_made:
-            _refuse_files_without_catalog(settings, cluster)
+            _refuse_files_without_catalog(settings)
         embedded_postgres.start(cluster)
         _create_database(cluster)
     return cluster.dsn()
@@ -158,15 +159,15 @@ def _refuse_configured(settings: Settings, verb: str) -> None:
         )
 
 
-def _refuse_files_without_catalog(settings: Settings, cluster: Cluster) -> None:
+def _refuse_files_without_catalog(settings: Settings) -> None:
     """A new catalog knows none of the lake's files: they would seem lost, and be cleaned away."""
     if settings_module.is_address(settings.lake_path):
         return
     files = Path(settings.lake_path)
     if next(files.rglob("*.parquet"), None) is not None:
         raise CatalogError(
-            f"{files} holds a lake's files, but their catalog is not at {cluster.data}: if the "
-            "folder was moved, move it back; to begin a new lake, move the files away"
+            f"{files} holds a lake's files, but their catalog is not {settings.home / 'catalog'}: "
+            "bring it from where the files were; to begin a new lake, move the files away"
         )
 
 

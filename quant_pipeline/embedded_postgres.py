@@ -5,8 +5,8 @@ that leave a stale pid file. `catalog.py` decides when it runs; this module know
 
 PostgreSQL refuses to run as root. As root the server runs as the system user `quant-pipeline`,
 which must reach its binaries and its data; where it cannot (a clone under a home of mode 700),
-both go to `/var/lib/quant-pipeline/<id of the data folder>`. Permissions of a user's folders are
-never loosened.
+both go to `/var/lib/quant-pipeline/<id>`. The data folder's `catalog` is then a link to there, and
+moves with it. Permissions of a user's folders are never loosened.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -54,11 +55,15 @@ class CatalogError(RuntimeError):
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where an embedded server's files are, and which system user runs it (None: ourselves)."""
+    """Where an embedded server's files are, and which system user runs it (None: ourselves).
+
+    `link`: the entry of the data folder that names `data`, if that is in the system folder.
+    """
 
     data: Path
     binaries: Path
     user: str | None
+    link: Path | None = None
 
     @property
     def is_made(self) -> bool:
@@ -77,18 +82,25 @@ class Cluster:
 
 
 def locate(home: Path) -> Cluster:
-    """Decide where the embedded cluster is, without touching it (root: may make the user)."""
-    wheel = _wheel_binaries()
+    """Decide where the embedded cluster is, without making it (root: may make the user).
+
+    One that is to be made in the system folder is located elsewhere at each call, until it is made.
+
+    Raises:
+        CatalogError: the binaries are missing, or `home` is a copy that has no catalog of its own.
+    """
     data = home / "catalog"
+    own = Cluster(data, _wheel_binaries(), None)
     if not _is_root():
-        return Cluster(data, wheel, None)
-    own = Cluster(data, wheel, _server_user())
-    system = SYSTEM_FOLDER / _short_id(home)
-    fallback = Cluster(system / "catalog", system / _WHEEL / _INSTALL / "bin", own.user)
-    for made in (fallback, own):
-        if made.is_made:
-            return made
-    return own if _reachable_by_server(own) else fallback
+        return own
+    own = replace(own, user=_server_user())
+    if data.is_symlink():
+        cluster = _in_system_folder(data.readlink().parent, link=data)
+        _follow(home, cluster)
+        return cluster
+    if own.is_made or _reachable_by_server(own):
+        return own
+    return _in_system_folder(SYSTEM_FOLDER / secrets.token_hex(6), link=data)
 
 
 def start(cluster: Cluster) -> None:
@@ -126,8 +138,11 @@ def stop(cluster: Cluster) -> None:
 
 def delete(cluster: Cluster) -> None:
     """Delete a stopped server's files."""
-    in_system_folder = cluster.data.is_relative_to(SYSTEM_FOLDER)
-    shutil.rmtree(cluster.data.parent if in_system_folder else cluster.data, ignore_errors=True)
+    if cluster.link is None:
+        shutil.rmtree(cluster.data, ignore_errors=True)
+    else:
+        shutil.rmtree(cluster.data.parent, ignore_errors=True)
+        cluster.link.unlink(missing_ok=True)
 
 
 def is_up(dsn: str, timeout_s: int = 2) -> bool:
@@ -146,8 +161,10 @@ def server_pid(cluster: Cluster) -> int | None:
 
 def _prepare(cluster: Cluster) -> None:
     """Make the folders the server needs, owned by the user that runs it."""
-    if cluster.user is not None and not cluster.binaries.exists():
-        _copy_wheel(cluster.binaries.parents[2])
+    if cluster.link is not None:
+        _link(cluster, cluster.link)
+        if not cluster.binaries.exists():
+            _copy_wheel(cluster.binaries.parents[2])
     for folder in {cluster.data, cluster.socket}:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if cluster.user is not None:
@@ -243,6 +260,42 @@ def _server_user() -> str:
                 f"{done.stderr.strip()}; make that user, or run as somebody other than root"
             ) from None
     return SERVER_USER
+
+
+def _in_system_folder(folder: Path, *, link: Path) -> Cluster:
+    binaries = folder / _WHEEL / _INSTALL / "bin"
+    return Cluster(folder / "catalog", binaries, _server_user(), link)
+
+
+def _link(cluster: Cluster, link: Path) -> None:
+    """Let the data folder and its part of the system folder name one another."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    cluster.data.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(cluster.data)
+    _owner_file(cluster).write_text(str(link.parent.resolve()))
+
+
+def _follow(home: Path, cluster: Cluster) -> None:
+    """A data folder that was moved keeps its cluster; a copy must not share its original's."""
+    file = _owner_file(cluster)
+    if not file.exists():  # not made, or on the machine that the folder comes from
+        return
+    owner = Path(file.read_text())
+    if owner == home.resolve():
+        return
+    link = owner / "catalog"
+    if link.is_symlink() and link.readlink() == cluster.data:
+        raise CatalogError(
+            f"{home} is a copy of {owner}, whose catalog is in {cluster.data} and was not copied: "
+            f"use {owner}, or delete the copy and begin with an empty folder"
+        )
+    file.write_text(str(home.resolve()))
+
+
+def _owner_file(cluster: Cluster) -> Path:
+    """Names the data folder that a cluster in the system folder is of."""
+    return cluster.data.parent / "data_folder"
 
 
 def _reachable_by_server(cluster: Cluster) -> bool:

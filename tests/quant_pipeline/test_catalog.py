@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 
 from quant_pipeline import catalog, lake
 from quant_pipeline.settings import Settings
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="others' catalogs are in the data folder")
 
 
 @pytest.fixture
@@ -101,10 +104,10 @@ def test_a_long_data_folder_still_has_a_socket(tmp_path: Path) -> None:
         catalog.destroy(settings)
 
 
-def test_a_lake_whose_folder_was_moved_opens_as_before() -> None:
-    # Not in `tmp_path`: what root's server cannot reach it keeps elsewhere, and is not moved.
+@pytest.mark.parametrize("mode", [0o755, 0o700])  # root's server cannot pass the second
+def test_a_lake_whose_folder_was_moved_opens_as_before(mode: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
+        Path(folder).chmod(mode)
         made = Settings(home=Path(folder) / "data")
         with lake.connect(settings=made) as connection:
             connection.execute("create table lake.main.kept as select 42 as answer")
@@ -115,8 +118,33 @@ def test_a_lake_whose_folder_was_moved_opens_as_before() -> None:
         try:
             with lake.connect(read_only=True, settings=moved) as connection:
                 assert connection.execute("from lake.main.kept").fetchone() == (42,)
+            # A new lake where the old one was is not given the old one's catalog.
+            assert catalog.locate(made).data != catalog.locate(moved).data
+            assert not catalog.locate(made).is_made
         finally:
             catalog.destroy(moved)
+
+
+@only_root
+def test_a_copy_of_the_data_folder_does_not_share_the_catalog_of_the_original(
+    own: Settings, tmp_path: Path
+) -> None:
+    catalog.ensure(own)
+    assert catalog.locate(own).link is not None
+    copy = Settings(home=tmp_path / "copy")
+    shutil.copytree(own.home, copy.home, symlinks=True)
+    with pytest.raises(catalog.CatalogError, match="is a copy of"):
+        catalog.ensure(copy)
+    assert catalog.is_up(catalog.ensure(own))
+
+
+@only_root
+def test_a_deleted_catalog_leaves_no_link_behind(own: Settings) -> None:
+    catalog.ensure(own)
+    kept = catalog.locate(own).data.parent
+    catalog.destroy(own)
+    assert not kept.exists()
+    assert not (own.home / "catalog").is_symlink()
 
 
 def test_files_of_a_lake_are_never_given_an_empty_catalog(own: Settings) -> None:
