@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import polars as pl
 import psycopg
 import pytest
@@ -42,8 +43,14 @@ class OneProcessPerModule(LoadScopeScheduling):
 
 
 def pytest_configure() -> None:
-    """What commands print is as wide as in a terminal, whatever the tests run in."""
+    """What commands print is as wide as in a terminal, and no test depends on how fast it ran."""
     os.environ["COLUMNS"] = "160"
+    hypothesis.settings.register_profile(
+        "unhurried",
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -74,7 +74,7 @@ def on_a_common_scale(x: np.ndarray, trend: str) -> np.ndarray:
     return shifted / np.abs(np.diff(x)).mean()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     kind=st.sampled_from(KINDS),
     n=st.integers(30, 250),
@@ -96,7 +96,7 @@ def test_adf_is_statsmodels(kind: str, n: int, seed: int, trend: str, method: st
     assert ours.critical_values == pytest.approx(theirs.critical_values, abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(KINDS),
     n=st.integers(30, 250),
@@ -146,7 +146,7 @@ def test_adf_keeps_its_digits_where_a_raw_quadratic_trend_loses_them() -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(KINDS),
     n=st.integers(12, 120),

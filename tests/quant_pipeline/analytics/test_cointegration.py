@@ -49,7 +49,7 @@ def on_a_common_scale(values: np.ndarray, trend: str) -> np.ndarray:
 KINDS = ("independent", "cointegrated", "slowly reverting", "near-collinear", "prices")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     kind=st.sampled_from(KINDS),
     n=st.integers(30, 400),
@@ -74,7 +74,7 @@ def test_engle_granger_is_statsmodels(
     np.testing.assert_allclose(list(ours.critical_values.values()), theirs[2], rtol=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     kind=st.sampled_from(KINDS),
     n=st.integers(40, 300),

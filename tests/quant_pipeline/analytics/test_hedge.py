@@ -21,7 +21,7 @@ def make_pair(n: int, seed: int, level: float = 0.0) -> Pair:
     return 3.0 + 0.7 * x + rng.normal(size=n), x
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(3, 300),
     seed=st.integers(0, 2**32 - 1),
@@ -39,7 +39,7 @@ def test_ols_is_statsmodels(n: int, seed: int, level: float) -> None:
     assert ours.n == n
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(10, 300),
     window=st.integers(3, 60),
@@ -141,7 +141,7 @@ def state_space(y: np.ndarray, x: np.ndarray, q: np.ndarray, r: float) -> Kalman
     return model
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     n=st.integers(5, 200),
     seed=st.integers(0, 2**32 - 1),

@@ -27,7 +27,7 @@ def universe(symbols: int, n: int, seed: int) -> pl.DataFrame:
     return pl.DataFrame(frame)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(n=st.integers(40, 300), seed=st.integers(0, 2**32 - 1), trend=st.sampled_from(["c", "ct"]))
 def test_every_row_is_statsmodels_coint(n: int, seed: int, trend: str) -> None:
     prices = universe(4, n, seed)

@@ -27,7 +27,7 @@ def test_spread_with_a_fixed_and_with_a_moving_hedge() -> None:
         analytics.spread(y, x, alpha=0.0, beta=[1.0, 2.0])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(5, 200),
     window=st.integers(2, 50),

@@ -26,7 +26,7 @@ def walk(n: int, seed: int) -> np.ndarray:
     return 50.0 + np.cumsum(np.random.default_rng(seed).normal(size=n))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(20, 400),
     seed=st.integers(0, 2**32 - 1),

@@ -48,7 +48,7 @@ def frame(rows: list[dict[str, str]]) -> pl.DataFrame:
 
 
 @given(st.lists(good_rows(), min_size=1, max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_good_rows_keep_their_exact_values_whatever_the_unit_of_time(
     rows: list[tuple[dict[str, str], tuple[object, ...]]],
 ) -> None:
@@ -72,7 +72,7 @@ def test_good_rows_keep_their_exact_values_whatever_the_unit_of_time(
         max_size=20,
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_is_either_good_or_refused_with_a_reason(rows: list[dict[str, str]]) -> None:
     checked = check(frame(rows), "trades", now=NOW, period=None)
     assert checked.good.height + checked.rejected.height == len(rows)

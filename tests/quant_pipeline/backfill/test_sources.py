@@ -33,10 +33,11 @@ def zipped(text: bytes = TEXT, names: tuple[str, ...] = ("a.csv",)) -> bytes:
     return buffer.getvalue()
 
 
+quiet = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
+
+
 @given(keep=st.floats(0.01, 0.999), block_bytes=st.integers(100, 20_000))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=quiet)
 @pytest.mark.parametrize("kind", ["zip", "gz"])
 def test_file_cut_anywhere_gives_a_beginning_of_whole_lines(
     tmp_path: Path, kind: str, keep: float, block_bytes: int
@@ -56,9 +57,7 @@ def test_file_cut_anywhere_gives_a_beginning_of_whole_lines(
 
 
 @given(block_bytes=st.integers(1, 100_000))
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=quiet)
 def test_blocks_end_at_line_ends_and_add_up(tmp_path: Path, block_bytes: int) -> None:
     path = tmp_path / "whole.csv"
     path.write_bytes(TEXT[:-1])  # the last line has no line end

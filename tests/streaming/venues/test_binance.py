@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming.exchange import recording
@@ -145,9 +145,6 @@ def test_any_damage_to_a_trade_is_survived(at: int, inserted: bytes, removed: in
     _survives(TRADE[:at] + inserted + TRADE[at + removed :])
 
 
-# Drawing is slow on a busy machine, which says nothing about the reader.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
@@ -156,7 +153,6 @@ json_values = st.recursive(
 fields = st.sampled_from(["e", "E", "s", "t", "p", "q", "T", "m", "stream", "data", "id", "result"])
 
 
-@unhurried
 @given(st.dictionaries(fields, json_values, max_size=6), st.booleans())
 def test_any_types_in_the_known_fields_are_survived(
     values: dict[str, object], is_wrapped: bool
