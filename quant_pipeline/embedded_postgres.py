@@ -272,6 +272,7 @@ def _link(cluster: Cluster, link: Path) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     cluster.data.parent.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink():
+        shutil.rmtree(link, ignore_errors=True)  # of an initdb that was killed half-way
         link.symlink_to(cluster.data)
     _owner_file(cluster).write_text(str(link.parent.resolve()))
 

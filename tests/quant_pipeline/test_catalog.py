@@ -90,9 +90,10 @@ def test_a_pid_file_that_names_another_program_does_not_stop_the_start(own: Sett
 
 
 def test_an_initdb_that_was_killed_half_way_is_started_over(own: Settings) -> None:
-    data = catalog.locate(own).data
-    data.mkdir(parents=True)
-    (data / "global").mkdir()
+    (own.home / "catalog" / "global").mkdir(parents=True)
+    assert catalog.is_up(catalog.ensure(own))
+    catalog.stop(own)
+    (catalog.locate(own).data / "PG_VERSION").unlink()
     assert catalog.is_up(catalog.ensure(own))
 
 
