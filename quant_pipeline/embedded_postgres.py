@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -87,20 +87,28 @@ def locate(home: Path) -> Cluster:
     One that is to be made in the system folder is located elsewhere at each call, until it is made.
 
     Raises:
-        CatalogError: the binaries are missing, or `home` is a copy that has no catalog of its own.
+        CatalogError: the binaries are missing; `home` is a copy that has no catalog of its own; or
+            its `catalog` is a link of the user's to where root's server cannot be.
     """
     data = home / "catalog"
-    own = Cluster(data, _wheel_binaries(), None)
-    if not _is_root():
+    user = _server_user() if _is_root() else None
+    own = Cluster(data, _wheel_binaries(), user)
+    if user is None:
         return own
-    own = replace(own, user=_server_user())
-    if data.is_symlink():
-        cluster = _in_system_folder(data.readlink().parent, link=data)
+    target = data.readlink() if data.is_symlink() else None
+    # A link of the user's, to another disk perhaps, is a folder like any other.
+    if target is not None and target.parent.parent == SYSTEM_FOLDER:
+        cluster = _in_system_folder(target.parent, user, link=data)
         _follow(home, cluster)
         return cluster
     if own.is_made or _reachable_by_server(own):
         return own
-    return _in_system_folder(SYSTEM_FOLDER / secrets.token_hex(6), link=data)
+    if target is not None:
+        raise CatalogError(
+            f"{data} is a link to {target}, but user {user!r}, who runs root's catalog, cannot "
+            "reach that or the binaries: remove the link, and it goes to a folder of its own"
+        )
+    return _in_system_folder(SYSTEM_FOLDER / secrets.token_hex(6), user, link=data)
 
 
 def start(cluster: Cluster) -> None:
@@ -262,9 +270,9 @@ def _server_user() -> str:
     return SERVER_USER
 
 
-def _in_system_folder(folder: Path, *, link: Path) -> Cluster:
+def _in_system_folder(folder: Path, user: str, *, link: Path) -> Cluster:
     binaries = folder / _WHEEL / _INSTALL / "bin"
-    return Cluster(folder / "catalog", binaries, _server_user(), link)
+    return Cluster(folder / "catalog", binaries, user, link)
 
 
 def _link(cluster: Cluster, link: Path) -> None:

@@ -140,6 +140,19 @@ def test_a_copy_of_the_data_folder_does_not_share_the_catalog_of_the_original(
 
 
 @only_root
+def test_a_link_of_the_users_is_not_taken_for_our_own(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "data")
+    disk = tmp_path / "disk" / "catalog"
+    disk.mkdir(parents=True)
+    settings.home.mkdir()
+    (settings.home / "catalog").symlink_to(disk)
+    with pytest.raises(catalog.CatalogError, match="is a link to"):  # pytest's folders are private
+        catalog.ensure(settings)
+    (disk / "PG_VERSION").touch()
+    assert catalog.locate(settings).link is None  # else `destroy` would delete all of the disk
+
+
+@only_root
 def test_a_deleted_catalog_leaves_no_link_behind(own: Settings) -> None:
     catalog.ensure(own)
     kept = catalog.locate(own).data.parent
