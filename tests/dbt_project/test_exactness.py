@@ -106,7 +106,6 @@ def _run_machines(settings: Settings, dbt: ResidentDbt, machines: int, steps: in
         settings=hypothesis_settings(
             max_examples=machines,
             stateful_step_count=steps,
-            deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.generate],

@@ -86,6 +86,7 @@ def test_axe_finds_no_violation(
 @pytest.mark.parametrize("name", PAGES)
 def test_printing_cuts_no_table(browser: Browser, pages: Mapping[str, Path], name: str) -> None:
     with opened(browser, pages[name]) as (page, wrong):
+        assert page.pdf(format="A4", prefer_css_page_size=True).startswith(b"%PDF")
         page.emulate_media(media="print")
         page.set_viewport_size({"width": 695, "height": 1000})  # an A4 page less its margins
         cut = page.evaluate(
