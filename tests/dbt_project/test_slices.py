@@ -34,8 +34,10 @@ def _days(count: int) -> list[pl.DataFrame]:
     ]
 
 
-def _build(dbt: ResidentDbt, ticks_per_slice: int) -> None:
-    dbt.invoke("run", "--full-refresh", "--vars", f"{{ticks_per_slice: {ticks_per_slice}}}")
+def _build(dbt: ResidentDbt, ticks_per_slice: int, *models: str) -> None:
+    select = ["--select", *models] if models else []
+    per_slice = f"{{ticks_per_slice: {ticks_per_slice}}}"
+    dbt.invoke("run", "--full-refresh", *select, "--vars", per_slice)
 
 
 def _files(settings: Settings) -> dict[str, int]:
@@ -61,6 +63,7 @@ def test_tables_built_in_slices_equal_those_built_at_once(
 def test_a_slice_is_looked_through_for_copies_unless_a_search_found_none(
     settings: Settings, dbt: ResidentDbt
 ) -> None:
+    models = ("+ohlc_1s", "trade_sizes_1h")
     days = _days(3)
     land(settings, *(day.unique("trade_id") for day in days))
     distinct = sum(day["trade_id"].n_unique() for day in days)
@@ -69,7 +72,7 @@ def test_a_slice_is_looked_through_for_copies_unless_a_search_found_none(
     land(settings, days[1].head(7))  # copies, newer than the search
 
     def counts() -> list[int]:
-        _build(dbt, 1)
+        _build(dbt, 1, *models)
         tables = ("bars.ohlc_1s", "liquidity.trade_sizes_1h")
         return [read(settings, table)["trade_count"].sum() for table in tables]
 
@@ -84,25 +87,26 @@ def test_a_slice_is_looked_through_for_copies_unless_a_search_found_none(
     assert counts() == [distinct + 7] * 2
     # A run on fresh ticks looks for copies whatever a search has found.
     land(settings, days[0].head(1))
-    dbt.run()
+    dbt.run(select=models)
     assert read(settings, "bars.ohlc_1s")["trade_count"].sum() == distinct + 7
 
 
 def test_a_build_that_fails_in_a_later_slice_leaves_nothing_behind(
     settings: Settings, dbt: ResidentDbt
 ) -> None:
+    model = "+volume_profile_1h"
     days = _days(3)
     beyond_128_bits = days[2].head(1).with_columns(pl.col("trade_id") + 500, quantity=1e35)
     # The first day lands last: were its rows kept, the newest snapshot would count as consumed.
     land(settings, days[2], beyond_128_bits, days[1], days[0])
     with pytest.raises(DbtError, match="volume_profile_1h"):
-        _build(dbt, 1)
+        _build(dbt, 1, model)
     assert "liquidity.volume_profile_1h" not in _files(settings)
 
     with lake.connect(settings=settings) as connection:
         connection.execute("delete from raw.ticks where quantity > 1e30")
-    dbt.run()
+    dbt.run(select=[model])
     grown = read(settings, "liquidity.volume_profile_1h")
     assert grown["bucket"].dt.date().n_unique() >= 3
-    _build(dbt, 1_000_000)
+    _build(dbt, 1_000_000, model)
     assert_frame_equal(read(settings, "liquidity.volume_profile_1h"), grown, check_exact=True)
