@@ -37,6 +37,7 @@ SPARSE_PER_SECOND = 8
 DENSE_PER_SECOND = 120  # more than a block has ids: the busiest of the recorded seconds
 GOAL_TICKS, GOAL_PER_S = 100_000_000, 5e6  # how fast a long history is to be rebuilt
 FRESH = 50_000
+SYMBOL_IDS = 1_000_000_000  # no two symbols share an id, as on an exchange
 LATE_IDS = 1 << 32  # late trades take ids from here on
 INSERT = 5_000_000  # ticks in a commit of the history
 REPEATS = 5
@@ -48,7 +49,7 @@ _TICKS = f"""
     select
         'binance' as venue,
         'S' || lpad(cast(i % {SYMBOLS} as varchar), 2, '0') || 'USDT' as symbol,
-        i // {SYMBOLS} as trade_id,
+        i % {SYMBOLS} * {SYMBOL_IDS} + i // {SYMBOLS} as trade_id,
         timestamp '2024-01-01' + to_microseconds(
             (i // {SYMBOLS}) * (1_000_000 // {{per_second}})
             + cast(hash(i) % 100_000 as bigint)) as ts,
@@ -182,7 +183,9 @@ def _generate(settings: Settings, ticks: int, per_second: int = RECORDED_PER_SEC
     with lake.connect(settings=settings) as connection:
         landed = _ticks_stored(connection)
         if landed > ticks:
-            connection.execute(f"delete from raw.ticks where trade_id >= {ticks // SYMBOLS}")
+            connection.execute(
+                f"delete from raw.ticks where trade_id % {SYMBOL_IDS} >= {ticks // SYMBOLS}"
+            )
             # The rows get new snapshot ids, which does no harm before a rebuild.
             connection.execute(
                 f"call ducklake_rewrite_data_files('{lake.LAKE}', 'ticks', schema => 'raw',"
