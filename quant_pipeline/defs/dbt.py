@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: Dagster reads the types of parameters.
 
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from quant_pipeline.settings import ROOT, Settings
 DBT_POOL = "dbt"
 _PROJECT_DIR = ROOT / "dbt_project"
 _SOURCES = ("*.sql", "*.yml")
+_PARSED = "partial_parse.msgpack"
 
 
 class DbtConfig(dg.Config):
@@ -59,6 +61,7 @@ def resource(dbt_project: DbtProject) -> DbtCliResource:
 
 def assets(dbt_project: DbtProject) -> dg.AssetsDefinition:
     """All models as one asset definition that runs any subset of them."""
+    generated = _generated(dbt_project)
 
     @dbt_assets(
         manifest=dbt_project.manifest_path,
@@ -79,26 +82,33 @@ def assets(dbt_project: DbtProject) -> dg.AssetsDefinition:
         command = ["build", "--exclude-resource-type", "unit_test"] if config.tests else ["run"]
         if config.full_refresh:
             # First what has landed, so that the final bars it changes are recorded as revisions.
-            dbt.cli(["run"], context=context, raise_on_error=False).wait()
+            dbt.cli(["run"], context=context, target_path=generated, raise_on_error=False).wait()
             command.append("--full-refresh")
         events: list[Any] = []
         try:
-            events.extend(dbt.cli(command, context=context).stream())
+            events.extend(dbt.cli(command, context=context, target_path=generated).stream())
         finally:  # what was built before a failure is reported too
             yield from _with_row_counts(events, lake)
 
     return models
 
 
+def _generated(dbt_project: DbtProject) -> Path:
+    """What runs leave behind. By default each has a folder of its own, 5 MB in the project's."""
+    return dbt_project.manifest_path.with_name("dagster")
+
+
 def _parse(dbt_project: DbtProject) -> None:
     """Write the manifest; in a folder aside first, so that nobody ever reads half a manifest."""
-    target = dbt_project.manifest_path.parent
-    target.mkdir(parents=True, exist_ok=True)
+    target, generated = dbt_project.manifest_path.parent, _generated(dbt_project)
+    generated.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="parse-", dir=target) as aside:
-        resource(dbt_project).cli(["parse", "--quiet"], target_path=Path(aside)).wait()
-        # partial_parse.msgpack spares every later run the parsing
-        for name in ("partial_parse.msgpack", "manifest.json"):
-            (Path(aside) / name).replace(target / name)
+        made = Path(aside)
+        resource(dbt_project).cli(["parse", "--quiet"], target_path=made).wait()
+        # Spares the parsing to every later run, each of which looks where it writes.
+        shutil.copy(made / _PARSED, generated)
+        for name in (_PARSED, "manifest.json"):
+            (made / name).replace(target / name)
 
 
 def _is_stale(manifest: Path) -> bool:
