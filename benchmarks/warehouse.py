@@ -100,9 +100,8 @@ def main() -> None:
 
 def _measure_size(millions: int, lines: list[Measurement]) -> float:
     """All measurements on one history; returns the seconds that fresh ticks take."""
-    ticks = millions * 1_000_000
-    settings = _history(ticks, RECORDED_PER_SECOND)
-    landed = _generate(settings, ticks)
+    ticks = landed = millions * 1_000_000
+    settings = _generate(ticks, RECORDED_PER_SECOND)
     dbt = ResidentDbt(settings)
     with lake.connect(settings=settings) as connection:
         files = {each.name: each for each in compaction.table_files(connection)}
@@ -153,14 +152,9 @@ def _measure_size(millions: int, lines: list[Measurement]) -> float:
     return fresh_s
 
 
-def _history(ticks: int, per_second: int) -> Settings:
-    return Settings(home=FOLDER / f"{ticks // 1_000_000}M-{per_second}")
-
-
 def _rebuild_only(ticks: int, per_second: int) -> Measurement:
     """The rebuild of a history with more or fewer trades in a second, and so fewer or more bars."""
-    settings = _history(ticks, per_second)
-    _generate(settings, ticks, per_second)
+    settings = _generate(ticks, per_second)
     line = _measure_rebuild(ResidentDbt(settings), ticks, per_second)
     catalog.stop(settings)
     return line
@@ -178,8 +172,9 @@ def _measure_rebuild(dbt: ResidentDbt, ticks: int, per_second: int) -> Measureme
     )
 
 
-def _generate(settings: Settings, ticks: int, per_second: int = RECORDED_PER_SECOND) -> int:
-    """Make the lake hold the first `ticks` ticks and nothing else; returns how many they are."""
+def _generate(ticks: int, per_second: int) -> Settings:
+    """Make a lake hold the first `ticks` ticks and nothing else."""
+    settings = Settings(home=FOLDER / f"{ticks // 1_000_000}M-{per_second}")
     with lake.connect(settings=settings) as connection:
         landed = _ticks_stored(connection)
         if landed > ticks:
@@ -198,7 +193,7 @@ def _generate(settings: Settings, ticks: int, per_second: int = RECORDED_PER_SEC
             landed = last
         compaction.merge(connection, "raw", "ticks", below_bytes=None)
     maintenance.run(settings, daily=True, clock=lambda: datetime.now(UTC) + timedelta(days=4))
-    return landed
+    return settings
 
 
 def _ticks(first: int, last: int, per_second: int = RECORDED_PER_SECOND) -> str:
